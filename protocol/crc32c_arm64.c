@@ -1,0 +1,49 @@
+/* CRC-32C with the instructions of ARMv8: one stream, eight bytes a step. */
+#include "protocol/crc32c_impl.h"
+
+#if defined(__aarch64__)
+
+#include "base/types.h"
+
+#include <arm_acle.h>
+#include <sys/auxv.h>
+
+#if defined(__clang__)
+#define WITH_CRC __attribute__((target("crc")))
+#else
+#define WITH_CRC __attribute__((target("+crc")))
+#endif
+
+enum { HWCAP_HAS_CRC32 = 1 << 7 }; /* asm/hwcap.h */
+
+static bool usable(void)
+{
+        return (getauxval(AT_HWCAP) & HWCAP_HAS_CRC32) != 0;
+}
+
+WITH_CRC static uint32_t sum(uint32_t crc, const void *data, size_t n)
+{
+        const uint8_t *p = data;
+        uint32_t c = ~crc;
+        for (; n >= 8; p += 8, n -= 8) c = __crc32cd(c, load_le64(p));
+        for (; n > 0; p++, n--) c = __crc32cb(c, *p);
+        return ~c;
+}
+
+WITH_CRC static uint32_t copy(uint32_t crc, void *dst, const void *src, size_t n)
+{
+        uint8_t *d = dst;
+        const uint8_t *s = src;
+        uint32_t c = ~crc;
+        for (; n >= 8; s += 8, d += 8, n -= 8) {
+                uint64_t v = load_le64(s);
+                store_le64(d, v);
+                c = __crc32cd(c, v);
+        }
+        for (; n > 0; s++, d++, n--) c = __crc32cb(c, *d = *s);
+        return ~c;
+}
+
+const struct crc32c_impl crc32c_arm64 = { "arm64-crc", usable, sum, copy };
+
+#endif
