@@ -75,6 +75,10 @@ struct batch_fault {
         const char *text;
 };
 bool batch_check_client(const struct batch *b, struct batch_fault *ret);
+/* The `records` of one partition of a Produce v3+: exactly one whole batch of magic 2.  What follows
+ * it may only be the beginning of another one, which is ignored.  Decodes without batch_read's checks of
+ * counts: in Kafka's order the CRC comes next, then batch_check_client, then batch_scan_records. */
+bool batch_read_client(const uint8_t *p, size_t n, struct batch *ret, struct batch_fault *fault);
 
 /* Walks all records (inflating through cx when the batch is compressed, output capped at max_out) and
  * proves: lengths add up exactly, count matches, offset deltas 0..n-1 for compressed batches (Kafka
@@ -117,10 +121,14 @@ void batch_set_leader_epoch(uint8_t *p, int32_t epoch);
 void batch_set_timestamp(uint8_t *p, const struct batch *b, bool append_time, int64_t max_timestamp);
 
 /* Builds one batch: for internal logs, the client, the benchmark and tests. */
+struct record_header {
+        struct str key;
+        struct bytes value;
+};
 struct record_in {
         int64_t timestamp;
         struct bytes key, value;
-        const struct { struct str key; struct bytes value; } *headers;
+        const struct record_header *headers;
         int32_t n_headers;
 };
 struct batch_build {
