@@ -2,8 +2,8 @@
 #include "protocol/batch.h"
 
 #include "base/check.h"
-#include "protocol/batch_record.h"
 #include "protocol/crc32c.h"
+#include "protocol/errors.h"
 
 static_assert(BATCH_COUNT + 4 == BATCH_HEADER_SIZE, "the header ends with the record count");
 static_assert(BATCH_LENGTH + 4 == BATCH_LENGTH_EXTRA, "the length counts what follows it");
@@ -58,14 +58,14 @@ static bool fault(struct batch_fault *f, int16_t error, const char *text)
 /* As far as Kafka looks at any entry of a record set, old formats included. */
 static bool entry_acceptable(const uint8_t *p, size_t n, struct batch_fault *f)
 {
-        if (n < BATCH_LENGTH_EXTRA) return fault(f, E_INVALID_RECORD, "no complete batch");
+        if (n < BATCH_LENGTH_EXTRA) return fault(f, WIRE_INVALID_RECORD, "no complete batch");
         int32_t length = (int32_t)load_be32(p + BATCH_LENGTH);
         if (length < OLD_LENGTH_MIN || length > INT32_MAX - BATCH_LENGTH_EXTRA)
-                return fault(f, E_CORRUPT_MESSAGE, "batch length is out of range");
-        if (n < UP_TO_MAGIC) return fault(f, E_INVALID_RECORD, "no complete batch");
-        if (p[BATCH_MAGIC] > MAGIC_2) return fault(f, E_CORRUPT_MESSAGE, "magic is unknown");
+                return fault(f, WIRE_CORRUPT_MESSAGE, "batch length is out of range");
+        if (n < UP_TO_MAGIC) return fault(f, WIRE_INVALID_RECORD, "no complete batch");
+        if (p[BATCH_MAGIC] > MAGIC_2) return fault(f, WIRE_CORRUPT_MESSAGE, "magic is unknown");
         if ((size_t)length > n - BATCH_LENGTH_EXTRA)
-                return fault(f, E_INVALID_RECORD, "no complete batch");
+                return fault(f, WIRE_INVALID_RECORD, "no complete batch");
         return true;
 }
 
@@ -73,14 +73,14 @@ bool batch_read_client(const uint8_t *p, size_t n, struct batch *ret, struct bat
 {
         assert(ret && f && (p || n == 0));
         if (!entry_acceptable(p, n, f)) return false;
-        if (p[BATCH_MAGIC] != MAGIC_2) return fault(f, E_INVALID_RECORD, "magic is not 2");
+        if (p[BATCH_MAGIC] != MAGIC_2) return fault(f, WIRE_INVALID_RECORD, "magic is not 2");
         size_t size = (size_t)load_be32(p + BATCH_LENGTH) + BATCH_LENGTH_EXTRA;
         if (size < BATCH_HEADER_SIZE)
-                return fault(f, E_CORRUPT_MESSAGE, "batch length is out of range");
+                return fault(f, WIRE_CORRUPT_MESSAGE, "batch length is out of range");
         struct batch_fault second;
         if (entry_acceptable(p + size, n - size, &second))
-                return fault(f, E_INVALID_RECORD, "more than one batch");
-        if (second.error != E_INVALID_RECORD) {
+                return fault(f, WIRE_INVALID_RECORD, "more than one batch");
+        if (second.error != WIRE_INVALID_RECORD) {
                 *f = second; /* a cut one is dropped in silence, a corrupt one is not */
                 return false;
         }
@@ -97,16 +97,16 @@ bool batch_crc_ok(const uint8_t *p, const struct batch *b)
 bool batch_check_client(const struct batch *b, struct batch_fault *ret)
 {
         assert(b && ret);
-        if (b->base_offset != 0) return fault(ret, E_INVALID_RECORD, "base offset is not 0");
-        if (b->count <= 0) return fault(ret, E_INVALID_RECORD, "record count is not positive");
+        if (b->base_offset != 0) return fault(ret, WIRE_INVALID_RECORD, "base offset is not 0");
+        if (b->count <= 0) return fault(ret, WIRE_INVALID_RECORD, "record count is not positive");
         if (b->last_offset_delta != b->count - 1)
-                return fault(ret, E_INVALID_RECORD, "last offset delta is not count - 1");
+                return fault(ret, WIRE_INVALID_RECORD, "last offset delta is not count - 1");
         if (b->attributes & BATCH_ATTR_CONTROL)
-                return fault(ret, E_INVALID_RECORD, "clients may not write control batches");
+                return fault(ret, WIRE_INVALID_RECORD, "clients may not write control batches");
         if (b->producer_id >= 0 && b->base_sequence < 0)
-                return fault(ret, E_INVALID_RECORD, "producer id without a sequence");
+                return fault(ret, WIRE_INVALID_RECORD, "producer id without a sequence");
         if (batch_codec(b) >= CODEC_COUNT)
-                return fault(ret, E_UNSUPPORTED_COMPRESSION_TYPE, "codec is unknown");
+                return fault(ret, WIRE_UNSUPPORTED_COMPRESSION_TYPE, "codec is unknown");
         return true;
 }
 

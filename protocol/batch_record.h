@@ -17,14 +17,6 @@ struct raw_record {
         int32_t header_count;
 };
 
-/* errors.h */
-enum {
-        E_UNKNOWN_SERVER_ERROR = -1,
-        E_CORRUPT_MESSAGE = 2,
-        E_MESSAGE_TOO_LARGE = 10,
-        E_UNSUPPORTED_COMPRESSION_TYPE = 76,
-        E_INVALID_RECORD = 87
-};
 #define RECORD_INLINE static inline __attribute__((always_inline))
 
 static inline int32_t unzigzag32(uint32_t v)
@@ -129,7 +121,7 @@ struct walk {
         /* Non-zero stops the walk and is returned.  Of the record only the deltas and the length
          * of the key are there. */
         int (*on_record)(struct walk *w, const struct raw_record *r);
-        int32_t index;   /* of the record under way */
+        int32_t index;   /* of the record under way, or that stopped the walk */
         const char *why; /* the bytes are no records */
 
         enum walk_state state;

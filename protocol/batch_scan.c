@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "protocol/batch.h"
 #include "protocol/batch_record.h"
+#include "protocol/errors.h"
 
 static bool fail(struct batch_fault *f, int16_t error, int32_t record, const char *text)
 {
@@ -50,11 +51,11 @@ static bool scan_plain(
         for (int32_t i = 0; i < b->count; i++) {
                 struct raw_record r;
                 p = record_parse(p, end, &r, &why);
-                if (!p) return fail(f, E_INVALID_RECORD, i, why);
+                if (!p) return fail(f, WIRE_INVALID_RECORD, i, why);
                 if (!note(s, b->base_timestamp, i, &r))
-                        return fail(f, E_INVALID_RECORD, i, "timestamp overflows");
+                        return fail(f, WIRE_INVALID_RECORD, i, "timestamp overflows");
         }
-        if (p != end) return fail(f, E_INVALID_RECORD, -1, "bytes after the last record");
+        if (p != end) return fail(f, WIRE_INVALID_RECORD, -1, "bytes after the last record");
         return true;
 }
 
@@ -86,13 +87,13 @@ static bool inflate_failed(int status, struct batch_fault *f)
 {
         switch (status) {
         case ST_TOO_LARGE:
-                return fail(f, E_MESSAGE_TOO_LARGE, -1, "payload inflates past the limit");
+                return fail(f, WIRE_MESSAGE_TOO_LARGE, -1, "payload inflates past the limit");
         case ST_NOMEM:
-                return fail(f, E_UNKNOWN_SERVER_ERROR, -1, "out of memory");
+                return fail(f, WIRE_UNKNOWN_SERVER_ERROR, -1, "out of memory");
         case ST_UNSUPPORTED:
-                return fail(f, E_UNSUPPORTED_COMPRESSION_TYPE, -1, "codec is unknown");
+                return fail(f, WIRE_UNSUPPORTED_COMPRESSION_TYPE, -1, "codec is unknown");
         default:
-                return fail(f, E_CORRUPT_MESSAGE, -1, "payload cannot be decompressed");
+                return fail(f, WIRE_CORRUPT_MESSAGE, -1, "payload cannot be decompressed");
         }
 }
 
@@ -104,13 +105,13 @@ static bool scan_compressed(struct scan_run *s, const uint8_t *p, struct codec_c
         int stop = codec_inflate(cx, batch_codec(s->batch), payload, max_out, &s->sink, NULL);
         if (s->walk.why) {
                 bool extra = s->walk.index >= s->batch->count;
-                return fail(f, E_INVALID_RECORD, extra ? -1 : s->walk.index, s->walk.why);
+                return fail(f, WIRE_INVALID_RECORD, extra ? -1 : s->walk.index, s->walk.why);
         }
         if (stop) return inflate_failed(stop, f);
         if (!walk_at_boundary(&s->walk))
-                return fail(f, E_INVALID_RECORD, s->walk.index, "last record is cut");
+                return fail(f, WIRE_INVALID_RECORD, s->walk.index, "last record is cut");
         if (s->walk.index != s->batch->count)
-                return fail(f, E_INVALID_RECORD, -1, "fewer records than the header says");
+                return fail(f, WIRE_INVALID_RECORD, -1, "fewer records than the header says");
         return true;
 }
 

@@ -129,7 +129,7 @@ static int finish_record(struct walk *w)
         if (w->left) return fault(w, "bytes after the last field of the record");
         w->state = WALK_LENGTH;
         int stop = w->on_record(w, &w->record);
-        w->index++;
+        if (!stop) w->index++;
         return stop;
 }
 
@@ -182,7 +182,7 @@ int walk_feed(struct walk *w, struct bytes piece)
                         p = record_parse(p, end, &w->record, &w->why);
                         if (!p) return 1;
                         stop = w->on_record(w, &w->record);
-                        w->index++;
+                        if (!stop) w->index++;
                 } else
                         stop = feed_cut(w, p, end, &p);
                 if (stop) return stop;

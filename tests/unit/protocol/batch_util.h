@@ -1,5 +1,5 @@
-/* What the tests of compression and batches share: bytes from a seed, batches to order, and a decoder
- * that is as plain as can be, to compare with. */
+/* What the tests of compression and batches share: bytes from a seed, batches to order, and a
+ * decoder that is as plain as can be, to compare with. */
 #pragma once
 
 #include "base/check.h"
@@ -20,7 +20,10 @@ static inline uint64_t rnd(struct rng *r)
         r->s ^= r->s >> 7;
         return r->s ^= r->s << 17;
 }
-static inline uint32_t rnd_below(struct rng *r, uint32_t n) { return (uint32_t)(rnd(r) >> 11) % n; }
+static inline uint32_t rnd_below(struct rng *r, uint32_t n)
+{
+        return (uint32_t)(rnd(r) >> 11) % n;
+}
 
 /* A buffer of its exact size, so that the sanitizer sees one byte too many. */
 struct blob {
@@ -35,7 +38,10 @@ static inline struct blob blob_of(const void *p, size_t n)
         if (n) memcpy(b.p, p, n);
         return b;
 }
-static inline struct bytes blob_bytes(struct blob b) { return (struct bytes){ b.p, (int32_t)b.n }; }
+static inline struct bytes blob_bytes(struct blob b)
+{
+        return (struct bytes){ b.p, (int32_t)b.n };
+}
 
 static inline void random_bytes(struct rng *r, uint8_t *p, size_t n)
 {
@@ -131,8 +137,13 @@ static inline struct blob batch_around(const struct batch *like, struct bytes pa
 
 static inline struct batch plain_header(int32_t count)
 {
-        return (struct batch){ .leader_epoch = -1, .magic = 2, .last_offset_delta = count - 1,
-                .max_timestamp = -1, .producer_id = -1, .producer_epoch = -1, .base_sequence = -1,
+        return (struct batch){ .leader_epoch = -1,
+                .magic = 2,
+                .last_offset_delta = count - 1,
+                .max_timestamp = -1,
+                .producer_id = -1,
+                .producer_epoch = -1,
+                .base_sequence = -1,
                 .count = count };
 }
 
@@ -202,7 +213,7 @@ static inline struct naive naive_decode(const uint8_t *p, size_t n)
         for (size_t at = 0; at < n && !d.bad;) {
                 i128 length;
                 d.bad = !naive_varint(p, n, &at, 32, &length) || length < 0 ||
-                    (size_t)length > n - at || !naive_one(p + at, (size_t)length, &d.r[d.n]);
+                        (size_t)length > n - at || !naive_one(p + at, (size_t)length, &d.r[d.n]);
                 if (d.bad) break;
                 at += (size_t)length;
                 d.n++;

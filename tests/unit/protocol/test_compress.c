@@ -1,11 +1,11 @@
 /* The codecs: both directions, caps, and input that lies.  faults.md 15, 16. */
 #include "batch_util.h"
 
+#include <lz4frame.h>
 #include <malloc.h>
+#include <snappy-c.h>
 #include <zlib.h>
 #include <zstd.h>
-#include <lz4frame.h>
-#include <snappy-c.h>
 
 static struct codec_ctx *x;
 static struct rng r;
@@ -16,7 +16,10 @@ static void begin(void)
         r.s = 0x243f6a8885a308d3;
         cr_assert(x);
 }
-static void end(void) { codec_ctx_free(x); }
+static void end(void)
+{
+        codec_ctx_free(x);
+}
 TestSuite(compress, .init = begin, .fini = end, .timeout = 300);
 
 static int inflate_all(const struct coding *c, struct bytes in, uint64_t max_out, struct gather *g)
@@ -74,8 +77,8 @@ Test(compress, framings_start_as_the_sheet_says)
         size_t blocks = 0;
         for (size_t at = 16; at < b.n; at += 4 + load_be32(b.p + at)) {
                 size_t n = 0;
-                cr_assert_eq(snappy_uncompressed_length(
-                                 (char *)b.p + at + 4, load_be32(b.p + at), &n),
+                cr_assert_eq(
+                    snappy_uncompressed_length((char *)b.p + at + 4, load_be32(b.p + at), &n),
                     SNAPPY_OK);
                 cr_assert_leq(n, 32768);
                 blocks++;
@@ -120,8 +123,8 @@ Test(compress, unknown_codec)
 {
         struct gather g = { .sink = { gather_bytes } };
         for (int c = 5; c < 8; c++)
-                cr_assert_eq(codec_inflate(x, (enum codec)c, (struct bytes){ (uint8_t *)"x", 1 }, 10,
-                                 &g.sink, NULL),
+                cr_assert_eq(codec_inflate(x, (enum codec)c, (struct bytes){ (uint8_t *)"x", 1 },
+                                 10, &g.sink, NULL),
                     ST_UNSUPPORTED);
 }
 
@@ -160,8 +163,8 @@ Test(compress, random_mutations)
                                 m.p[rnd_below(&r, (uint32_t)m.n)] = (uint8_t)rnd(&r);
                         struct gather g = { 0 };
                         int got = inflate_all(&codings[c], blob_bytes(m), CAP, &g);
-                        cr_assert(got == 0 || got == ST_BAD_BATCH || got == ST_TOO_LARGE,
-                            "%s: %d", codings[c].name, got);
+                        cr_assert(got == 0 || got == ST_BAD_BATCH || got == ST_TOO_LARGE, "%s: %d",
+                            codings[c].name, got);
                         cr_assert_leq(g.n, CAP);
                         accepted += got == 0;
                         free(m.p);
@@ -252,8 +255,8 @@ Test(compress, snappy_lengths_that_lie)
         cr_assert_eq(inflate_all(raw, in, UINT64_MAX, &g), ST_TOO_LARGE);
         in = (struct bytes){ likely, sizeof likely };
         cr_assert_eq(inflate_all(raw, in, 64 << 20, &g), ST_BAD_BATCH);
-        uint8_t framed[16 + 4 + sizeof likely] = { 0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1,
-                0, 0, 0, 1, 0, 0, 0, sizeof likely };
+        uint8_t framed[16 + 4 + sizeof likely] = { 0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0,
+                1, 0, 0, 0, 1, 0, 0, 0, sizeof likely };
         memcpy(framed + 20, likely, sizeof likely);
         in = (struct bytes){ framed, sizeof framed };
         cr_assert_eq(inflate_all(xerial, in, 64 << 20, &g), ST_BAD_BATCH);
@@ -292,7 +295,8 @@ Test(compress, lz4_frames_that_java_cannot_read)
         LZ4F_preferences_t p = { .frameInfo = { .blockMode = LZ4F_blockLinked } };
         struct gather g = { 0 };
         size_t n = LZ4F_compressFrame(out, sizeof out, text, sizeof text, &p);
-        cr_assert_eq(inflate_all(lz4, (struct bytes){ out, (int32_t)n }, 1 << 20, &g), ST_BAD_BATCH);
+        cr_assert_eq(
+            inflate_all(lz4, (struct bytes){ out, (int32_t)n }, 1 << 20, &g), ST_BAD_BATCH);
         p = (LZ4F_preferences_t){ .frameInfo = { .blockMode = LZ4F_blockIndependent,
                                       .blockSizeID = LZ4F_max4MB,
                                       .contentChecksumFlag = LZ4F_contentChecksumEnabled,
@@ -301,18 +305,21 @@ Test(compress, lz4_frames_that_java_cannot_read)
         cr_assert_eq(inflate_all(lz4, (struct bytes){ out, (int32_t)n }, sizeof text, &g), 0);
         cr_assert_eq(g.n, sizeof text);
         out[n - 1] ^= 1; /* content checksum */
-        cr_assert_eq(inflate_all(lz4, (struct bytes){ out, (int32_t)n }, 1 << 20, &g), ST_BAD_BATCH);
+        cr_assert_eq(
+            inflate_all(lz4, (struct bytes){ out, (int32_t)n }, 1 << 20, &g), ST_BAD_BATCH);
         out[n - 1] ^= 1;
         out[n] = 'x';
         cr_assert_eq(
             inflate_all(lz4, (struct bytes){ out, (int32_t)n + 1 }, 1 << 20, &g), ST_BAD_BATCH);
         out[4] |= 1; /* dictionary id */
-        cr_assert_eq(inflate_all(lz4, (struct bytes){ out, (int32_t)n }, 1 << 20, &g), ST_BAD_BATCH);
+        cr_assert_eq(
+            inflate_all(lz4, (struct bytes){ out, (int32_t)n }, 1 << 20, &g), ST_BAD_BATCH);
 }
 
 Test(compress, zstd_windows_and_frames)
 {
-        /* Frame header without content size: window descriptor is exponent << 3 (2^(10+exponent)). */
+        /* Frame header without content size: window descriptor is exponent << 3 (2^(10+exponent)).
+         */
         uint8_t frame[] = { 0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3, 1, 0, 0 }; /* one empty raw block */
         struct bytes in = { frame, sizeof frame };
         struct gather g = { 0 };
@@ -373,8 +380,8 @@ static void bomb_is_flat(const struct coding *c, struct bytes in, uint64_t cap, 
 {
         struct watch w = { .g = { .sink = { watch_bytes } } };
         size_t before = held();
-        cr_assert_eq(codec_inflate(x, c->codec, in, cap, &w.g.sink, NULL), ST_TOO_LARGE, "%s",
-            c->name);
+        cr_assert_eq(
+            codec_inflate(x, c->codec, in, cap, &w.g.sink, NULL), ST_TOO_LARGE, "%s", c->name);
         cr_assert_leq(w.g.n, cap);
         cr_assert_leq(w.most, before + memory, "%s held %zu", c->name, w.most - before);
         cr_assert_leq(held(), before + memory);
@@ -407,8 +414,7 @@ Test(compress, a_gibibyte_passes_in_flat_memory)
         cr_assert_leq(b.n, (size_t)1100000, "about 1 MB: %zu", b.n);
         struct watch w = { .g = { .sink = { watch_bytes } } };
         size_t before = held();
-        cr_assert_eq(
-            codec_inflate(x, CODEC_GZIP, blob_bytes(b), UINT64_MAX, &w.g.sink, NULL), 0);
+        cr_assert_eq(codec_inflate(x, CODEC_GZIP, blob_bytes(b), UINT64_MAX, &w.g.sink, NULL), 0);
         cr_assert_eq(w.g.n, (uint64_t)BOMB_MEMBER * BOMB_MEMBERS);
         cr_assert_leq(w.g.largest, 128 << 10);
         cr_assert_leq(w.most, before + (1 << 20));
