@@ -10,8 +10,10 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/inbox.h"
 #include "base/types.h"
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -71,8 +73,17 @@ struct io_op {
         const char *path, *path2;
         void *ptr;
         struct io *io;
-        uint64_t spare[4];  /* backend's */
+        union { /* backend's */
+                struct msghdr msg;
+                struct sockaddr_in in4;
+                struct sockaddr_in6 in6;
+                struct message finished; /* a worker's way back to the owner */
+                uint64_t spare[4];
+        };
 };
+
+/* The longest iov of one operation (the kernel's UIO_MAXIOV). */
+enum { IO_IOV_MAX = 1024 };
 
 enum io_write_flags { IO_DSYNC = 1 }; /* durable on completion (RWF_DSYNC) */
 
