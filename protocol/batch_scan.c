@@ -32,13 +32,16 @@ RECORD_INLINE bool note(
         return true;
 }
 
-static void finish(struct batch_scan *s, struct batch_scan *ret)
+static void finish(struct batch_scan *s, int32_t count, struct batch_scan *ret)
 {
         if (s->max_timestamp < 0) {
                 s->max_timestamp = -1;
                 s->max_timestamp_record = -1;
         }
-        if (s->min_timestamp_record < 0) s->min_timestamp = -1;
+        if (count == 0)
+                s->min_timestamp = -1;
+        else if (s->min_timestamp_record < 0)
+                s->min_timestamp_record = 0; /* all of them INT64_MAX */
         *ret = *s;
 }
 
@@ -103,13 +106,11 @@ static bool scan_compressed(struct scan_run *s, const uint8_t *p, struct codec_c
         struct bytes payload = { p + BATCH_HEADER_SIZE,
                 (int32_t)(s->batch->size - BATCH_HEADER_SIZE) };
         int stop = codec_inflate(cx, batch_codec(s->batch), payload, max_out, &s->sink, NULL);
-        if (s->walk.why) {
-                bool extra = s->walk.index >= s->batch->count;
-                return fail(f, WIRE_INVALID_RECORD, extra ? -1 : s->walk.index, s->walk.why);
-        }
+        int32_t at = s->walk.index < s->batch->count ? s->walk.index : -1;
+        if (s->walk.why) return fail(f, WIRE_INVALID_RECORD, at, s->walk.why);
         if (stop) return inflate_failed(stop, f);
         if (!walk_at_boundary(&s->walk))
-                return fail(f, WIRE_INVALID_RECORD, s->walk.index, "last record is cut");
+                return fail(f, WIRE_INVALID_RECORD, at, "last record is cut");
         if (s->walk.index != s->batch->count)
                 return fail(f, WIRE_INVALID_RECORD, -1, "fewer records than the header says");
         return true;
@@ -129,6 +130,6 @@ bool batch_scan_records(const uint8_t *p, const struct batch *b, struct codec_ct
                 ok = scan_plain(p, b, &s.seen, fault);
         else
                 ok = scan_compressed(&s, p, cx, max_out, fault);
-        if (ok) finish(&s.seen, ret);
+        if (ok) finish(&s.seen, b->count, ret);
         return ok;
 }
