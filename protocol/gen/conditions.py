@@ -29,7 +29,11 @@ def plain_versions(f):
     """Where the field stands in the field order rather than in the tags."""
     if not f.tag_versions:
         return f.versions
-    return Versions(f.versions.lo, f.tag_versions.lo - 1) if f.tag_versions.lo > f.versions.lo else NONE
+    return (
+        Versions(f.versions.lo, f.tag_versions.lo - 1)
+        if f.tag_versions.lo > f.versions.lo
+        else NONE
+    )
 
 
 def form(f, s, context):
@@ -47,7 +51,11 @@ def guarded(test, lines, indent):
         return [indent + line for line in lines]
     if len(lines) == 1:
         return [f"{indent}if ({test}) {lines[0]}"]
-    return [f"{indent}if ({test}) {{"] + [f"{indent}        {line}" for line in lines] + [indent + "}"]
+    return (
+        [f"{indent}if ({test}) {{"]
+        + [f"{indent}        {line}" for line in lines]
+        + [indent + "}"]
+    )
 
 
 def used_or_void(body, *names):

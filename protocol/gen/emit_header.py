@@ -3,15 +3,27 @@
 from model import NEVER
 
 C_TYPE = {
-    "bool": "bool", "int8": "int8_t", "int16": "int16_t", "uint16": "uint16_t",
-    "int32": "int32_t", "uint32": "uint32_t", "int64": "int64_t", "float64": "double",
-    "uuid": "struct uuid", "string": "struct str", "bytes": "struct bytes",
+    "bool": "bool",
+    "int8": "int8_t",
+    "int16": "int16_t",
+    "uint16": "uint16_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+    "int64": "int64_t",
+    "float64": "double",
+    "uuid": "struct uuid",
+    "string": "struct str",
+    "bytes": "struct bytes",
     "records": "struct records",
 }
 # Arrays of primitives are declared in protocol/msg.h.
 ARRAY_TYPE = {
-    "int8": "struct i8_array", "int16": "struct i16_array", "int32": "struct i32_array",
-    "int64": "struct i64_array", "uuid": "struct uuid_array", "string": "struct str_array",
+    "int8": "struct i8_array",
+    "int16": "struct i16_array",
+    "int32": "struct i32_array",
+    "int64": "struct i64_array",
+    "uuid": "struct uuid_array",
+    "string": "struct str_array",
 }
 
 
@@ -104,10 +116,18 @@ def emit_struct(s, public_array):
         out.append("        char nothing; /* it has no fields */")
     out.append("};")
     if public_array:
-        out += [f"struct {s.name}_array {{", "        int32_t n;", f"        struct {s.name} *at;", "};"]
+        out += [
+            f"struct {s.name}_array {{",
+            "        int32_t n;",
+            f"        struct {s.name} *at;",
+            "};",
+        ]
     out += [
-        f"static inline void {s.name}_init(struct {s.name} *m)", "{",
-        f"        *m = (struct {s.name}){{ {initial_fields(s) or '0'} }};", "}", "",
+        f"static inline void {s.name}_init(struct {s.name} *m)",
+        "{",
+        f"        *m = (struct {s.name}){{ {initial_fields(s) or '0'} }};",
+        "}",
+        "",
     ]
     return out
 

@@ -1,15 +1,27 @@
-"""Decoders: one function per struct, one per array of structs, one per struct with tagged fields."""
+"""Decoders: a function per struct, per array of structs, per struct with tagged fields."""
 
 from conditions import flexible_test, form, guarded, plain_versions, used_or_void, version_test
 from emit_header import is_pointer
 from model import FIXED, smallest_struct
 
 READER = {
-    "bool": "bool", "int8": "i8", "int16": "i16", "uint16": "u16", "int32": "i32",
-    "uint32": "u32", "int64": "i64", "float64": "f64", "uuid": "uuid",
+    "bool": "bool",
+    "int8": "i8",
+    "int16": "i16",
+    "uint16": "u16",
+    "int32": "i32",
+    "uint32": "u32",
+    "int64": "i64",
+    "float64": "f64",
+    "uuid": "uuid",
 }
 ARRAY_READER = {
-    "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "uuid": "uuid", "string": "str",
+    "int8": "i8",
+    "int16": "i16",
+    "int32": "i32",
+    "int64": "i64",
+    "uuid": "uuid",
+    "string": "str",
 }
 
 
@@ -56,12 +68,15 @@ def emit_tags(s):
     needs_label = any("goto unknown" in line for line in body)
     body += ["                default:"] + (["                unknown:"] if needs_label else [])
     body += [
-        "                        f.at = f.end;", "                }",
-        "                cursor_tag_end(c, &f);", "        }",
+        "                        f.at = f.end;",
+        "                }",
+        "                cursor_tag_end(c, &f);",
+        "        }",
     ]
     head = [
         f"static void read_{s.name}_tags(struct {s.name} *m, struct cursor *c, int16_t v,",
-        "    struct arena *a)", "{",
+        "    struct arena *a)",
+        "{",
     ]
     return head + used_or_void(body, "v", "a") + body + ["}", ""]
 
@@ -76,7 +91,8 @@ def emit_read_struct(s):
     out = emit_tags(s) if s.tagged() else []
     out += [
         f"static void read_{s.name}(struct {s.name} *m, struct cursor *c, int16_t v,",
-        "    struct arena *a)", "{",
+        "    struct arena *a)",
+        "{",
     ]
     return out + used_or_void(body, "c", "v", "a") + body + ["}", ""]
 
@@ -93,13 +109,15 @@ def emit_read_array(s):
     assert 0 < min(sizes) and max(sizes) < 256, s.name
     return [
         f"static void read_{s.name}_array(struct {s.name}_array *m, struct cursor *c,",
-        "    unsigned form, int16_t v, struct arena *a)", "{",
+        "    unsigned form, int16_t v, struct arena *a)",
+        "{",
         *table,
         f"        m->n = cursor_count(c, form, {smallest});",
         "        m->at = msg_alloc(c, a, m->n, sizeof *m->at);",
         "        if (!m->at && m->n > 0) m->n = 0;",
         f"        for (int32_t i = 0; i < m->n && !c->bad; i++) read_{s.name}(&m->at[i], c, v, a);",
-        "}", "",
+        "}",
+        "",
     ]
 
 
@@ -107,12 +125,14 @@ def emit_decode(m):
     lo, hi = m.versions.lo, m.versions.hi
     return [
         f"bool {m.name}_decode(struct {m.name} *m, struct cursor *c, int16_t version,",
-        "    struct arena *a)", "{",
-        f"        if (version < {lo} || version > {hi}) cursor_fail(c, \"unknown version\");",
+        "    struct arena *a)",
+        "{",
+        f'        if (version < {lo} || version > {hi}) cursor_fail(c, "unknown version");',
         f"        if (c->bad) {m.name}_init(m);",
         f"        else read_{m.name}(m, c, version, a);",
         "        return !c->bad;",
-        "}", "",
+        "}",
+        "",
     ]
 
 

@@ -47,8 +47,11 @@ def emit_plain(s):
         raise SchemaError(f"{s.name}: a nullable struct inside a tagged field")
     tests = " &&\n            ".join(f"!({differs(f, 'm->' + f.name)})" for f in s.fields)
     return [
-        f"static bool plain_{s.name}(const struct {s.name} *m)", "{",
-        f"        return {tests};", "}", "",
+        f"static bool plain_{s.name}(const struct {s.name} *m)",
+        "{",
+        f"        return {tests};",
+        "}",
+        "",
     ]
 
 
@@ -74,10 +77,13 @@ def emit_size(s, is_element):
     out = head + used_or_void(body, "m", "v") + body + ["        return n;", "}", ""]
     if is_element:
         out += [
-            f"static size_t size_{s.name}_array(const struct {s.name}_array *m, int16_t v)", "{",
+            f"static size_t size_{s.name}_array(const struct {s.name}_array *m, int16_t v)",
+            "{",
             "        size_t n = size_uvarint((uint32_t)m->n + 1);",
             f"        for (int32_t i = 0; i < m->n; i++) n += size_{s.name}(&m->at[i], v);",
-            "        return n;", "}", "",
+            "        return n;",
+            "}",
+            "",
         ]
     return out
 
@@ -89,7 +95,9 @@ def emit_tags(s):
         test = version_test(f.tag_versions, s.versions)
         test = "" if test == "true" else test + " && "
         body.append(f"        const bool has_{f.tag} = {test}{differs(f, 'm->' + f.name)};")
-    body.append("        out_uvarint(o, " + " + ".join(f"(uint32_t)has_{f.tag}" for f in s.tagged()) + ");")
+    body.append(
+        "        out_uvarint(o, " + " + ".join(f"(uint32_t)has_{f.tag}" for f in s.tagged()) + ");"
+    )
     for f in s.tagged():
         body += [
             f"        if (has_{f.tag}) {{",
@@ -98,7 +106,8 @@ def emit_tags(s):
             "        }",
         ]
     head = [
-        f"static void write_{s.name}_tags(const struct {s.name} *m, struct out *o, int16_t v)", "{",
+        f"static void write_{s.name}_tags(const struct {s.name} *m, struct out *o, int16_t v)",
+        "{",
     ]
     return head + used_or_void(body, "v") + body + ["}", ""]
 
@@ -118,19 +127,23 @@ def emit_write_struct(s):
 def emit_write_array(s):
     return [
         f"static void write_{s.name}_array(const struct {s.name}_array *m, struct out *o,",
-        "    unsigned form, int16_t v)", "{",
+        "    unsigned form, int16_t v)",
+        "{",
         "        int32_t n = out_count(o, m->n, form);",
         f"        for (int32_t i = 0; i < n; i++) write_{s.name}(&m->at[i], o, v);",
-        "}", "",
+        "}",
+        "",
     ]
 
 
 def emit_encode(m):
     return [
-        f"void {m.name}_encode(const struct {m.name} *m, struct out *o, int16_t version)", "{",
+        f"void {m.name}_encode(const struct {m.name} *m, struct out *o, int16_t version)",
+        "{",
         f"        assert(version >= {m.versions.lo} && version <= {m.versions.hi});",
         f"        write_{m.name}(m, o, version);",
-        "}", "",
+        "}",
+        "",
     ]
 
 

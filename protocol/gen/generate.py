@@ -18,8 +18,11 @@ from parse import parse_schema
 
 def emit_source(schema, source_name):
     out = [
-        generated_from(source_name), f'#include "protocol/msg/{schema.stem}.h"', "",
-        '#include "base/check.h"', "",
+        generated_from(source_name),
+        f'#include "protocol/msg/{schema.stem}.h"',
+        "",
+        '#include "base/check.h"',
+        "",
     ]
     for m in schema.messages:
         out += emit_reader(m) + emit_writer(m)
@@ -45,14 +48,18 @@ def generate(out_dir, paths):
         schemas.append(schema)
         name = os.path.basename(path)
         if re.sub(r"^\d+_|\.schema$", "", name) != schema.stem:
-            raise SchemaError(f"{name} describes {schema.title}: call it {schema.key:02}_{schema.stem}.schema")
+            raise SchemaError(
+                f"{name} describes {schema.title}: call it {schema.key:02}_{schema.stem}.schema"
+            )
         write_if_changed(os.path.join(out_dir, schema.stem + ".h"), emit_header(schema, name))
         write_if_changed(os.path.join(out_dir, schema.stem + ".c"), emit_source(schema, name))
     keys = [s.key for s in schemas if s.key >= 0]
     if len(set(keys)) != len(keys):
         raise SchemaError("two schemas have the same API key")
     for name, emit in (
-        ("api_keys.h", emit_keys), ("all.h", emit_all_header), ("info.c", emit_info),
+        ("api_keys.h", emit_keys),
+        ("all.h", emit_all_header),
+        ("info.c", emit_info),
         ("codecs.c", emit_codecs),
     ):
         write_if_changed(os.path.join(out_dir, name), emit(schemas))

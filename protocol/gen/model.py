@@ -6,8 +6,15 @@ NEVER = 0x7FFF  # "flexible from" of messages that never are
 
 # Wire size in bytes of the types that have one.
 FIXED = {
-    "bool": 1, "int8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8,
-    "float64": 8, "uuid": 16,
+    "bool": 1,
+    "int8": 1,
+    "int16": 2,
+    "uint16": 2,
+    "int32": 4,
+    "uint32": 4,
+    "int64": 8,
+    "float64": 8,
+    "uuid": 16,
 }
 SIZED = ("string", "bytes", "records")
 PRIMITIVES = tuple(FIXED) + SIZED

@@ -2,7 +2,18 @@
 
 import re
 
-from model import FIXED, NEVER, NONE, PRIMITIVES, Field, Message, Schema, SchemaError, Struct, Versions
+from model import (
+    FIXED,
+    NEVER,
+    NONE,
+    PRIMITIVES,
+    Field,
+    Message,
+    Schema,
+    SchemaError,
+    Struct,
+    Versions,
+)
 
 TOKEN = re.compile(
     r"(?P<space>[ \t\r\n]+|\#[^\n]*)"
@@ -15,8 +26,12 @@ TOKEN = re.compile(
     r"|(?P<mark>[?(){}:;])"
 )
 INT_RANGE = {
-    "int8": (-(2**7), 2**7 - 1), "int16": (-(2**15), 2**15 - 1), "uint16": (0, 2**16 - 1),
-    "int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1),
+    "int8": (-(2**7), 2**7 - 1),
+    "int16": (-(2**15), 2**15 - 1),
+    "uint16": (0, 2**16 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+    "uint32": (0, 2**32 - 1),
+    "int64": (-(2**63), 2**63 - 1),
 }
 
 
@@ -139,7 +154,9 @@ def parse_field(r, parent, all_versions):
             r.take("array")
             f.is_array = True
         f.type = r.take("name")
-        if f.type not in PRIMITIVES or (f.is_array and f.type in ("bytes", "records", "bool", "float64")):
+        if f.type not in PRIMITIVES or (
+            f.is_array and f.type in ("bytes", "records", "bool", "float64")
+        ):
             r.fail(f"{f.name}: cannot be of type {f.type}")
         f.nullable = parse_nullable(r, all_versions)
     default, tag = "", ""
@@ -164,7 +181,9 @@ def parse_field(r, parent, all_versions):
     if not f.versions:
         r.fail(f"{f.name}: never there")
     if f.type == "struct":
-        f.struct = parse_struct(r, parent.path + [f.name], f.versions, parent.flexible, all_versions)
+        f.struct = parse_struct(
+            r, parent.path + [f.name], f.versions, parent.flexible, all_versions
+        )
         r.take_if(";")
     else:
         r.take("mark", ";")
