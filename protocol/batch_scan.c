@@ -12,6 +12,7 @@ static bool fail(struct batch_fault *f, int16_t error, int32_t record, const cha
         return false;
 }
 
+static const char too_few[] = "fewer records than the header says";
 static const struct batch_scan nothing_seen = { INT64_MAX, INT64_MIN, -1, -1, -1 };
 
 /* False: the timestamp overflows. */
@@ -53,8 +54,10 @@ static bool scan_plain(
         p += BATCH_HEADER_SIZE;
         for (int32_t i = 0; i < b->count; i++) {
                 struct raw_record r;
-                p = record_parse(p, end, &r, &why);
-                if (!p) return fail(f, WIRE_INVALID_RECORD, i, why);
+                const uint8_t *next = record_parse(p, end, &r, &why);
+                if (!next && p == end) return fail(f, WIRE_INVALID_RECORD, -1, too_few);
+                if (!next) return fail(f, WIRE_INVALID_RECORD, i, why);
+                p = next;
                 if (!note(s, b->base_timestamp, i, &r))
                         return fail(f, WIRE_INVALID_RECORD, i, "timestamp overflows");
         }
@@ -111,8 +114,7 @@ static bool scan_compressed(struct scan_run *s, const uint8_t *p, struct codec_c
         if (stop) return inflate_failed(stop, f);
         if (!walk_at_boundary(&s->walk))
                 return fail(f, WIRE_INVALID_RECORD, at, "last record is cut");
-        if (s->walk.index != s->batch->count)
-                return fail(f, WIRE_INVALID_RECORD, -1, "fewer records than the header says");
+        if (s->walk.index != s->batch->count) return fail(f, WIRE_INVALID_RECORD, -1, too_few);
         return true;
 }
 

@@ -200,11 +200,15 @@ Test(compress, gzip_members_and_what_follows)
         cr_assert_eq(inflate_all(gzip, blob_bytes(both), 11, &g), 0);
         cr_assert(g.n == 11 && memcmp(text, "hello world", 11) == 0);
         cr_assert_eq(inflate_all(gzip, blob_bytes(both), 10, &g), ST_TOO_LARGE);
-        static const char *const trailing[] = { "", "x", "\x1f\x8b", "\x1f\x8b\x08 too short",
-                "garbage longer than a member's header and trailer" };
+        static const struct {
+                const char *p;
+                size_t n;
+        } trailing[] = { { "", 0 }, { "x", 1 }, { "\x1f\x8b", 2 },
+                { "\x1f\x8b\x08\0\0\0\0\0\0\3\3\0\0\0\0\0\0", 17 },
+                { "garbage longer than a member's header and trailer", 49 } };
         for (size_t i = 0; i < COUNT_OF(trailing); i++) {
-                struct blob b = join(blob_of(one.p, one.n), trailing[i], strlen(trailing[i]));
-                cr_assert_eq(inflate_all(gzip, blob_bytes(b), 64, &g), 0, "%s", trailing[i]);
+                struct blob b = join(blob_of(one.p, one.n), trailing[i].p, trailing[i].n);
+                cr_assert_eq(inflate_all(gzip, blob_bytes(b), 64, &g), 0, "trailing %zu", i);
                 cr_assert_eq(g.n, 6);
                 free(b.p);
         }
