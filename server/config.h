@@ -51,6 +51,7 @@ struct config_args {
         const char *data_dir, *listen, *io; /* shortcuts, NULL: not given */
         char *const *environ;
 };
+/* Two keys may each be fine and not fit each other: that is refused here as well. */
 int config_load(const struct config_args *a, struct config **ret_config, struct err *e);
 void config_free(struct config *c);
 
@@ -65,4 +66,10 @@ struct config_item {
 unsigned config_items(const struct config *c, const struct config_item **ret_items);
 /* NULL: unknown key. */
 const struct config_item *config_item(const struct config *c, const char *key);
+/* The broker's key behind a topic key (index into topic_keys()); NULL: it has none. */
+const struct config_item *config_topic_default(const struct config *c, unsigned topic_key);
+/* Things that are legal and probably not meant; logs one line each. After log_setup(). */
+void config_warn(const struct config *c);
+/* Shards of this run: varve.shards, or one per core as far as the memory limit goes. */
+unsigned config_shards(const struct config *c);
 void config_print(const struct config *c, bool json, int fd);

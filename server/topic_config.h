@@ -1,7 +1,10 @@
 /* Topic settings under Kafka's names: one table of all keys that a topic has (kafka-protocol 6.17):
- * name, type, default, range, broker key, meaning, and whether varve acts on it.  A known key that has
- * no effect here is accepted only with the value that describes what happens anyway (its default);
- * another value is refused by name rather than swallowed. */
+ * name, type, default, range, broker key, meaning, and whether varve acts on it.
+ *
+ * The rule for a key that varve does not act on: a legal value is accepted when it asks for no more
+ * than what happens anyway (`anyway` says why: every record is flushed before it is acknowledged, so
+ * any flush.messages is kept); otherwise only the default is, and another value is refused by name
+ * rather than swallowed.  An illegal value is refused for every key. */
 #pragma once
 
 #include "base/err.h"
@@ -32,10 +35,27 @@ struct topic_key {
         const char *broker_key;   /* gives the default when set on the broker; NULL: none */
         const char *meaning;
         bool effective;           /* varve acts on it */
+        const char *anyway;       /* not effective, but any legal value is true here: why */
         int64_t min, max;         /* numbers */
         const char *const *words; /* allowed values of strings and list items, NULL: any */
+        const char *not_yet;      /* one of words that is legal in Kafka and refused here */
 };
+/* Sorted by name. */
+enum { TOPIC_KEYS = 33 };
 const struct topic_key *topic_keys(unsigned *ret_count);
+/* NULL: no such key. */
+const struct topic_key *topic_key_find(struct str name);
+
+/* A checked value: `text` is its normal form (of the input, or in buf), numbers and booleans also as
+ * such. */
+struct topic_parsed {
+        struct str text;
+        int64_t number;
+        char buf[32];
+};
+/* shown: the name that an error text uses (a broker key, or k->name).  ret may not be copied. */
+int topic_key_parse(const struct topic_key *k, const char *shown, struct str value,
+    struct topic_parsed *ret, struct err *e);
 
 /* Effective settings of one topic, with what was set on it. */
 struct topic_config {
@@ -53,7 +73,8 @@ struct topic_config {
 int topic_config_new(const struct config *broker, const struct config_entry *entries, int32_t n,
     struct topic_config **ret_config, struct err *e);
 void topic_config_free(struct topic_config *c);
-/* Value and source of one key for one topic; buf holds numbers. */
+/* Value and source of one key for one topic; the value lives as long as c and broker.  c NULL: of a
+ * topic on which nothing is set. */
 struct topic_value {
         struct str value;
         enum config_source source;
