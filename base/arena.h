@@ -8,9 +8,9 @@ struct arena_chunk;
 
 struct arena {
         struct arena_chunk *chunks;
-        size_t room;      /* bytes left in the newest chunk                  */
-        size_t used;      /* bytes taken from the heap, all chunks together  */
-        size_t limit;     /* `used` never passes this                        */
+        size_t room;  /* bytes left in the newest chunk                  */
+        size_t used;  /* bytes taken from the heap, all chunks together  */
+        size_t limit; /* `used` never passes this                        */
 };
 
 void arena_init(struct arena *a, size_t limit);

@@ -20,7 +20,7 @@ enum {
         CLASSES = 5,
         SMALLEST_SHIFT = 12,
         CLASS_SHIFT = 2, /* each class is four times the one before */
-        SPARE_SLABS_MAX = 2,
+        SPARE_SLABS_MAX = 4,
         REGISTER_MIN = 64 << 10, /* smaller writes gain nothing from a registered buffer */
         REGISTER_ROUNDS = 2,
 };

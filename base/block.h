@@ -6,8 +6,8 @@
  * unmapped on release.  Data is aligned to 4 KiB, so every block fits O_DIRECT.
  * Slabs are registered with the shard's ring where that is possible (`reg`).
  *
- * Owner: the shard's thread, for everything here.  Another thread that borrows a block's bytes sends
- * its owner a message to let go. */
+ * Owner: the shard's thread, for everything here.  Another thread that borrows a block's bytes
+ * sends its owner a message to let go. */
 #pragma once
 
 #include "base/budget.h"
@@ -46,7 +46,7 @@ static inline struct block *block_ref(struct block *b)
 void block_unref(struct block *b);
 
 /* Somebody who got NULL waits here and is called (from block_unref's caller's turn, not from inside
- * it: see block_pool_run_waiters) when memory came back.  First come, first served. */
+ * it: see block_pool_run_waiters) when memory came back.  They are asked in the order they came. */
 struct block_waiter {
         struct list link;
         void (*on_room)(struct block_waiter *w);

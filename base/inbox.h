@@ -1,7 +1,7 @@
 /* Messages to a thread: an intrusive multi-producer, single-consumer queue without locks.
- * A message is a member of something that the sender keeps alive until it ran, so the queue is bounded
- * by the pools that these things come from, and posting cannot fail.
- * Order: messages of one sender arrive in the order they were posted. */
+ * A message is a member of something that the sender keeps alive until it ran, so the queue is
+ * bounded by the pools that these things come from, and posting cannot fail. Order: messages of one
+ * sender arrive in the order they were posted. */
 #pragma once
 
 #include <stdatomic.h>

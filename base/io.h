@@ -1,12 +1,13 @@
-/* Clock, disk, network and randomness: one table of operations, three backends (io_uring, posix, and
- * the simulator in tests/sim).  storage/ and server/ make no system call of their own on a path that
- * a test should be able to break.
+/* Clock, disk, network and randomness: one table of operations, three backends (io_uring, posix,
+ * and the simulator in tests/sim).  storage/ and server/ make no system call of their own on a path
+ * that a test should be able to break.
  *
- * One `struct io` per shard, used by its thread only, except io_wake().
+ * One `struct io` per shard, used by its thread only, except io_wake().  Whoever makes the first
+ * turn is its owner from then on; until then its maker may start operations and register slabs.
  * An operation is a struct io_op inside something that the caller keeps alive, with all buffers it
- * names, until on_done ran.  on_done runs from io_dispatch(), never from inside the call that started
- * the operation, exactly once, on the owner's thread.  There is no cancel: shut the socket down and
- * wait.  A completion says nothing about the order of operations. */
+ * names, until on_done ran.  on_done runs from io_dispatch(), never from inside the call that
+ * started the operation, exactly once, on the owner's thread.  There is no cancel: shut the socket
+ * down and wait.  A completion says nothing about the order of operations. */
 #pragma once
 
 #include "base/err.h"
@@ -29,7 +30,7 @@ enum io_kind {
         IO_RECV,
         IO_SEND,
         IO_CONNECT,
-        /* data; offsets, lengths and buffers aligned to 4 KiB where the file is open with O_DIRECT */
+        /* data; all aligned to 4 KiB where the file is open with O_DIRECT */
         IO_READ,
         IO_WRITE,
         IO_SYNC, /* fdatasync of a file, fsync of a directory */
@@ -63,11 +64,11 @@ struct io_op {
         /* Below: set by the io_* calls, read by backends; the caller leaves them alone. */
         struct io_op *next;
         enum io_kind kind;
-        int fd;             /* file, socket, or the directory of a path */
+        int fd; /* file, socket, or the directory of a path */
         int flags;
         int reg;
         uint32_t n_iov;
-        struct iovec *iov;  /* must stay valid; the backend may point it at `one` */
+        struct iovec *iov; /* must stay valid; the backend may point it at `one` */
         struct iovec one;
         uint64_t off, len;
         const char *path, *path2;
@@ -89,9 +90,9 @@ enum io_write_flags { IO_DSYNC = 1 }; /* durable on completion (RWF_DSYNC) */
 
 struct io_write_args {
         int fd;
-        int reg;            /* registered buffer that holds iov[0], when n_iov == 1; -1: none */
+        int reg; /* registered buffer that holds iov[0], when n_iov == 1; -1: none */
         uint32_t n_iov, flags;
-        struct iovec *iov;  /* valid until done */
+        struct iovec *iov; /* valid until done */
         uint64_t off;
 };
 
@@ -125,19 +126,20 @@ struct io {
 };
 
 struct io_options {
-        unsigned entries;   /* submission ring, 0: default             */
-        unsigned workers;   /* threads for blocking calls, 0: default  */
+        unsigned entries; /* submission ring, 0: default             */
+        unsigned workers; /* threads for blocking calls, 0: default  */
 };
 
 /* Both fail with a text that names the cause (old kernel, io_uring_disabled, container profile). */
 int io_uring_new(const struct io_options *o, struct io **ret_io, struct err *e);
 int io_posix_new(const struct io_options *o, struct io **ret_io, struct err *e);
-/* Everything must have finished. */
+/* Everything must have finished.  Any thread; the owner's has stopped turning. */
 void io_free(struct io *io);
 
 /* --- operations ------------------------------------------------------------------------------ */
 void io_nop(struct io *io, struct io_op *op);
-/* res: the new socket, close-on-exec, TCP_NODELAY set.  One connection per call. */
+/* fd: from io_listen().  res: the new socket, close-on-exec, TCP_NODELAY and keep-alive set.  One
+ * connection per call. */
 void io_accept(struct io *io, struct io_op *op, int fd);
 /* res: 1..len bytes, 0: the peer closed. */
 void io_recv(struct io *io, struct io_op *op, int fd, struct bytes_mut buf);
@@ -179,16 +181,17 @@ void io_sock_close(struct io *io, int fd);
 void io_turn(struct io *io, uint64_t wait_ns);
 /* Runs on_done of at most max finished operations; returns how many ran. */
 unsigned io_dispatch(struct io *io, unsigned max);
-/* Any thread.  from: the caller's own io when it is a shard's thread, else NULL.  An io that sleeps,
- * or is about to, returns from io_turn(). */
+/* Any thread.  from: the caller's own io when it is a shard's thread, else NULL.  An io that
+ * sleeps, or is about to, returns from io_turn().  The wake-up may leave with the next turn of
+ * `from`, so a shard that woke another one turns once more before it ends. */
 void io_wake(struct io *io, struct io *from);
-/* Start-up, shutdown and tools: turns the loop until op is done, returns its result.  op->on_done is
- * ignored. */
+/* Start-up, shutdown and tools: turns the loop until op is done, returns its result.  op->on_done
+ * is ignored. */
 int64_t io_await(struct io *io, struct io_op *op);
 
 /* --- clock, randomness ------------------------------------------------------------------------ */
-uint64_t io_now_ns(struct io *io);  /* monotonic; read once a turn */
-int64_t io_wall_ms(struct io *io);  /* only stamps; never drives a timer */
+uint64_t io_now_ns(struct io *io); /* monotonic; read once a turn */
+int64_t io_wall_ms(struct io *io); /* only stamps; never drives a timer */
 void io_random(struct io *io, void *buf, size_t n);
 
 /* Index for io_write_args.reg, -1: not possible (asked once, logged once). */

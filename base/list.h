@@ -8,8 +8,14 @@ struct list {
         struct list *prev, *next;
 };
 
-static inline void list_init(struct list *l) { l->prev = l->next = l; }
-static inline bool list_empty(const struct list *l) { return l->next == l; }
+static inline void list_init(struct list *l)
+{
+        l->prev = l->next = l;
+}
+static inline bool list_empty(const struct list *l)
+{
+        return l->next == l;
+}
 static inline void list_push_back(struct list *l, struct list *n)
 {
         n->prev = l->prev;
@@ -17,7 +23,10 @@ static inline void list_push_back(struct list *l, struct list *n)
         l->prev->next = n;
         l->prev = n;
 }
-static inline void list_push_front(struct list *l, struct list *n) { list_push_back(l->next, n); }
+static inline void list_push_front(struct list *l, struct list *n)
+{
+        list_push_back(l->next, n);
+}
 /* Leaves n as an empty list, so removing twice is harmless. */
 static inline void list_remove(struct list *n)
 {
@@ -25,7 +34,10 @@ static inline void list_remove(struct list *n)
         n->next->prev = n->prev;
         list_init(n);
 }
-static inline struct list *list_first(const struct list *l) { return list_empty(l) ? NULL : l->next; }
+static inline struct list *list_first(const struct list *l)
+{
+        return list_empty(l) ? NULL : l->next;
+}
 static inline struct list *list_pop_front(struct list *l)
 {
         struct list *n = list_first(l);

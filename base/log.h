@@ -2,8 +2,8 @@
  *
  *   log_event(LOG_WARN, "connection closed", LOG_STR("peer", peer), LOG_INT("id", 7), LOG_END);
  *
- * Values may be untrusted: control bytes, quotes and invalid UTF-8 leave escaped, long values are cut.
- * Any thread; a line is one write(2), so lines of several threads never mix. */
+ * Values may be untrusted: control bytes, quotes and invalid UTF-8 leave escaped, long values are
+ * cut. Any thread; a line is one write(2), so lines of several threads never mix. */
 #pragma once
 
 #include "base/types.h"
@@ -26,26 +26,27 @@ struct log_field {
 /* Before any thread starts. */
 void log_setup(enum log_level least, enum log_format format, int fd);
 void log_event_(enum log_level level, const char *event, const struct log_field *fields);
-#define log_event(level, event, ...)                                                               \
+#define log_event(level, event, ...) \
         log_event_((level), (event), (const struct log_field[]){ __VA_ARGS__ })
 
-/* At most `burst` lines a second pass; the first one after a silence says how many were held back. */
+/* At most `burst` lines a second pass; the first one after a silence says how many were held back.
+ */
 struct log_limit {
         uint32_t burst;
         _Atomic uint64_t window; /* second << 32 | lines seen in it */
         _Atomic uint64_t held;
 };
-void log_limited_(struct log_limit *l, enum log_level level, const char *event,
-    const struct log_field *fields);
-#define log_limited(limit, level, event, ...)                                                      \
+void log_limited_(
+    struct log_limit *l, enum log_level level, const char *event, const struct log_field *fields);
+#define log_limited(limit, level, event, ...) \
         log_limited_((limit), (level), (event), (const struct log_field[]){ __VA_ARGS__ })
 
-/* A rare branch names itself; the one test that exists for it waits for the name (tests/ list them).
- * Costs one relaxed increment. */
+/* A rare branch names itself; the one test that exists for it waits for the name (tests/ list
+ * them). Costs one relaxed increment. */
 void log_mark_(_Atomic uint64_t *hits, const char *name);
 uint64_t log_mark_hits(const char *name);
-#define log_mark(name)                                                                             \
-        do {                                                                                       \
-                static _Atomic uint64_t hits_;                                                     \
-                log_mark_(&hits_, (name));                                                         \
+#define log_mark(name)                         \
+        do {                                   \
+                static _Atomic uint64_t hits_; \
+                log_mark_(&hits_, (name));     \
         } while (0)

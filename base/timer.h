@@ -22,6 +22,6 @@ void timer_arm(struct timers *ts, struct timer *t, uint64_t due_ns);
 void timer_cancel(struct timers *ts, struct timer *t);
 /* UINT64_MAX: none is armed. */
 uint64_t timers_next(const struct timers *ts);
-/* Runs at most `max` timers that are due at now_ns; each is disarmed before its on_due, which may arm
- * it again.  Returns how many ran. */
+/* Runs at most `max` timers that are due at now_ns; each is disarmed before its on_due, which may
+ * arm it again.  Returns how many ran. */
 unsigned timers_run(struct timers *ts, uint64_t now_ns, unsigned max);

@@ -2,12 +2,14 @@
 #include "tests/unit/base/io_fixture.h"
 
 #include "base/block.h"
+#include "base/io_uring_own.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -50,6 +52,7 @@ static void *other_thread(void *arg)
         struct io *io = arg;
         struct pair p = pair_open(io);
         pair_close(io, &p);
+        io_unregister_slab(io, 0);
         return NULL;
 }
 
@@ -57,10 +60,17 @@ Test(uring, the_first_turn_makes_the_owner)
 {
         struct io *a = new_io(true, NULL), *b = new_io(true, NULL);
         struct pair p = pair_open(a); /* this thread has a ring of its own */
+        /* Before its first turn a ring belongs to nobody, and anybody may register with it. */
+        const size_t size = BLOCK_SLAB_SIZE;
+        void *slab = aligned_alloc(size, size);
+        cr_assert_eq(io_register_slab(b, slab, size), 0);
+        cr_assert_eq(io_register_slab(b, slab, size), 1);
         pthread_t t;
         cr_assert_eq(pthread_create(&t, NULL, other_thread, b), 0);
         pthread_join(t, NULL);
+        io_unregister_slab(b, 1); /* refused by the kernel, and harmless */
         io_free(b);
+        free(slab);
         char c;
         struct io_op op;
         io_shutdown(a, p.client);
@@ -68,6 +78,23 @@ Test(uring, the_first_turn_makes_the_owner)
         cr_assert_eq(io_await(a, &op), 0);
         pair_close(a, &p);
         io_free(a);
+}
+
+/* A ring that takes no messages (here: it is not enabled yet) is reached through its eventfd. */
+Test(uring, a_refused_wake_up_takes_the_other_way)
+{
+        struct io *from = new_io(true, NULL), *to = new_io(true, NULL);
+        io_turn(from, 0);
+        struct uring *u = CONTAINER_OF(to, struct uring, io);
+        atomic_store(&u->waker.asleep, true);
+        io_wake(to, from);
+        struct pollfd p = { .fd = u->waker.fd, .events = POLLIN };
+        for (unsigned i = 0; i < 1000 && poll(&p, 1, 0) == 0; i++) io_turn(from, 1000000);
+        cr_assert_eq(log_mark_hits("io_uring: wake-up falls back to the eventfd"), 1u);
+        cr_assert_eq(poll(&p, 1, 0), 1);
+        io_turn(to, UINT64_MAX);
+        io_free(from);
+        io_free(to);
 }
 
 /* Answers io_uring_setup with an errno, as container profiles do. */

@@ -1,6 +1,6 @@
 /* Runs tests one after the other, each in a process of its own.  Arguments: parts of suite/name to
  * run only those.  Exit code: 0 when all passed. */
-#include "criterion/criterion.h"
+#include "tests/unit/base/plain/criterion/criterion.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
