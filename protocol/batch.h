@@ -84,7 +84,9 @@ bool batch_read_client(const uint8_t *p, size_t n, struct batch *ret, struct bat
  * proves: lengths add up exactly, count matches, offset deltas 0..n-1 for compressed batches (Kafka
  * does not check plain ones; neither do we), header counts and key/value lengths sane.  Fills
  * max_timestamp (-1: none >= 0) and its record, has_null_key.  Timestamps of records are base_timestamp +
- * delta; overflow is a fault. */
+ * delta; overflow is a fault.  Errors: INVALID_RECORD; CORRUPT_MESSAGE when the payload cannot be
+ * inflated; MESSAGE_TOO_LARGE when it passes max_out; UNSUPPORTED_COMPRESSION_TYPE.  Memory stays flat
+ * whatever the records' sizes. */
 struct batch_scan {
         int64_t min_timestamp, max_timestamp;
         int32_t max_timestamp_record, min_timestamp_record;
@@ -102,14 +104,14 @@ struct record {
 };
 
 /* Calls fn for each record in order (inflating when needed) until it returns non-zero; returns that,
- * 0 at the end, or < 0 status when the bytes do not parse.  Records are assembled in scratch when
- * a window cuts them, so one record is at most max_record bytes. */
+ * 0 at the end, or < 0 status when the bytes do not parse.  A record that a window cuts is assembled in
+ * scratch that grows with its bytes, so to max_out at most.  fn may not use cx. */
 struct record_visitor {
         int (*on_record)(struct record_visitor *v, const struct record *r);
 };
 int batch_each_record(const uint8_t *p, const struct batch *b, struct codec_ctx *cx, uint64_t max_out,
     struct record_visitor *v, struct err *e);
-/* First record in offset order with timestamp >= t and offset >= from.  1 found, 0 none, < 0 status.
+/* First record as stored with timestamp >= t and offset >= from.  1 found, 0 none, < 0 status.
  * A LogAppendTime batch answers with max_timestamp for every record. */
 int batch_find_timestamp(const uint8_t *p, const struct batch *b, struct codec_ctx *cx,
     uint64_t max_out, int64_t t, int64_t from, int64_t *ret_offset, int64_t *ret_timestamp);

@@ -1,6 +1,5 @@
 /* One record, parsed where it lies.  Internal: the plain paths inline it (a few ns per record), the
- * compressed ones use it for records that lie whole in a window and batch_walk.c for the cut ones.
- */
+ * compressed ones use it for records that lie whole in a window, batch_walk.c for the cut ones. */
 #pragma once
 
 #include "base/check.h"

@@ -5,14 +5,7 @@
 
 #include "base/types.h"
 
-#include <arm_acle.h>
 #include <sys/auxv.h>
-
-#if defined(__clang__)
-#define WITH_CRC __attribute__((target("crc")))
-#else
-#define WITH_CRC __attribute__((target("+crc")))
-#endif
 
 enum { HWCAP_HAS_CRC32 = 1 << 7 }; /* asm/hwcap.h */
 
@@ -21,16 +14,28 @@ static bool usable(void)
         return (getauxval(AT_HWCAP) & HWCAP_HAS_CRC32) != 0;
 }
 
-WITH_CRC static uint32_t sum(uint32_t crc, const void *data, size_t n)
+/* As text: older clang has the intrinsics only in files built for the extension throughout. */
+static inline uint32_t word(uint32_t c, uint64_t v)
+{
+        __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(c) : "r"(v));
+        return c;
+}
+static inline uint32_t byte(uint32_t c, uint8_t v)
+{
+        __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(c) : "r"((uint32_t)v));
+        return c;
+}
+
+static uint32_t sum(uint32_t crc, const void *data, size_t n)
 {
         const uint8_t *p = data;
         uint32_t c = ~crc;
-        for (; n >= 8; p += 8, n -= 8) c = __crc32cd(c, load_le64(p));
-        for (; n > 0; p++, n--) c = __crc32cb(c, *p);
+        for (; n >= 8; p += 8, n -= 8) c = word(c, load_le64(p));
+        for (; n > 0; p++, n--) c = byte(c, *p);
         return ~c;
 }
 
-WITH_CRC static uint32_t copy(uint32_t crc, void *dst, const void *src, size_t n)
+static uint32_t copy(uint32_t crc, void *dst, const void *src, size_t n)
 {
         uint8_t *d = dst;
         const uint8_t *s = src;
@@ -38,9 +43,9 @@ WITH_CRC static uint32_t copy(uint32_t crc, void *dst, const void *src, size_t n
         for (; n >= 8; s += 8, d += 8, n -= 8) {
                 uint64_t v = load_le64(s);
                 store_le64(d, v);
-                c = __crc32cd(c, v);
+                c = word(c, v);
         }
-        for (; n > 0; s++, d++, n--) c = __crc32cb(c, *d = *s);
+        for (; n > 0; s++, d++, n--) c = byte(c, *d = *s);
         return ~c;
 }
 

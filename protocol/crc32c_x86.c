@@ -1,7 +1,7 @@
 /* CRC-32C on x86-64.  Two ways: three interleaved streams of the SSE4.2 instruction, joined by a
  * carry-less multiplication; and folding 256 bytes a step with VPCLMULQDQ.  The second
- * is written once for summing (dst == NULL, dropped by the compiler) and for copying while summing.
- */
+ * is written once for summing (dst == NULL, which the compiler drops) and for copying while
+ * summing. */
 #include "protocol/crc32c_impl.h"
 
 #if defined(__x86_64__)

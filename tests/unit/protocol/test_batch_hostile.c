@@ -300,8 +300,7 @@ Test(batch_hostile, numbers_at_the_edges)
         }
 }
 
-/* --- whole batches, compressed bytes included --------------------------------------------------
- */
+/* --- whole batches, compressed bytes included --- */
 
 struct counting {
         struct record_visitor v;

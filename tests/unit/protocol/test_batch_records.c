@@ -154,8 +154,7 @@ Test(batch_records, one_record_shapes)
                         }
 }
 
-/* --- search by time ----------------------------------------------------------------------------
- */
+/* --- search by time --- */
 
 enum order { RISING, RANDOM, ABSURD, ORDERS };
 
