@@ -1,7 +1,6 @@
 """A plain encoder of named values, straight from the schema model: what C must write.
 
-A value is a dict by field name; arrays are lists, structs dicts, null is None.  Absent: the default.
-"""
+A value is a dict by field name; arrays are lists, structs dicts, null is None.  Absent: default."""
 
 import struct
 
