@@ -71,6 +71,9 @@ struct registry_change {
         void *state;
 };
 void registry_submit(struct shard *from, struct registry_change *c);
+/* Fills error and text. */
+void registry_refuse(struct registry_change *c, int16_t error, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 
 /* Start-up, on shard 0 with its log recovered: replays, gives every shard its first view, goes on
  * with the removal of deleted topics whose files are still there. */

@@ -50,8 +50,6 @@ struct registry {
 void registry_change_arrived(struct message *m);
 /* Its result is final and all shards know: lets the next one of that name go, and answers. */
 void registry_change_end(struct registry *r, struct registry_change *c);
-void registry_refuse(struct registry_change *c, int16_t error, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
 
 /* registry.c: there are applied changes; they get into a view soon. */
 void registry_publish_soon(struct registry *r);
