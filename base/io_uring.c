@@ -241,7 +241,8 @@ static void first_turn(struct uring *u)
         /* liburing 2.3 declares io_uring_enable_rings() but does not export it. */
         int r = io_uring_register((unsigned)u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
         assert(r == 0);
-        u->owner = gettid();
+        u->owner = pthread_self();
+        u->owned = true;
         /* Saves the kernel a look-up per call; where it is refused everything works without. */
         if (io_uring_register_ring_fd(&u->ring) < 0) log_mark("io_uring: ring fd not registered");
 }
@@ -303,8 +304,8 @@ static void enter(struct uring *u)
 static void uring_turn(struct io *io, uint64_t wait_ns)
 {
         struct uring *u = uring_of(io);
-        if (u->owner == 0) first_turn(u);
-        assert(u->owner == gettid());
+        if (!u->owned) first_turn(u);
+        assert(pthread_equal(u->owner, pthread_self()));
         reap(u);
         inbox_run(&u->waker.finished, URING_FINISHED_PER_TURN_MAX);
         arm_waker(u);

@@ -6,6 +6,7 @@
 #include "base/worker.h"
 
 #include <liburing.h>
+#include <pthread.h>
 
 enum {
         IO_URING_MAGIC = 0x76757269,
@@ -21,7 +22,8 @@ enum {
 struct uring {
         struct io io;
         uint32_t magic;
-        pid_t owner; /* thread of the first turn; 0: no turn yet, the ring is disabled */
+        bool owned;      /* false: no turn yet, the ring is disabled */
+        pthread_t owner; /* the thread of the first turn             */
         struct io_uring ring;
         struct io_waker waker;
         bool waker_armed;     /* a read of the eventfd is under way */

@@ -155,7 +155,8 @@ Test(log, limits_hold_back_and_say_how_many)
         struct log_limit limit = { .burst = 3 };
         uint64_t began = second();
         for (unsigned i = 0; i < 100; i++) log_limited(&limit, LOG_WARN, "x", LOG_END);
-        cr_assert_eq(lines(), second() == began ? 3u : lines());
+        unsigned got = lines();
+        cr_assert(got == 3 || (got <= 6 && second() != began), "%u lines", got);
         uint64_t held = limit.held;
         cr_assert_gt(held, 0u);
         limit.window = (second() - 10) << 32 | 3; /* as if that had been ten seconds ago */
