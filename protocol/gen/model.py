@@ -133,15 +133,6 @@ def smallest_size(f, version, flexible):
     return 1 if compact else (2 if f.type == "string" else 4)
 
 
-def smallest_element(f, version, flexible):
-    """Fewest bytes of one element of an array field."""
-    if f.type == "struct":
-        return smallest_struct(f.struct, version)
-    if f.type in FIXED:
-        return FIXED[f.type]
-    return 1 if version >= flexible else (2 if f.type == "string" else 4)
-
-
 def smallest_struct(s, version):
     tags = 1 if version >= s.flexible else 0
     return tags + sum(smallest_size(f, version, s.flexible) for f in s.fields)
