@@ -244,7 +244,7 @@ static void first_turn(struct uring *u)
         u->owner = pthread_self();
         u->owned = true;
         /* Saves the kernel a look-up per call; where it is refused everything works without. */
-        if (io_uring_register_ring_fd(&u->ring) < 0) log_mark("io_uring: ring fd not registered");
+        (void)io_uring_register_ring_fd(&u->ring);
 }
 
 static void arm_waker(struct uring *u)
