@@ -119,7 +119,14 @@ bool sim_step(struct sim_world *w)
         w->now_ns = e->at;
         w->stats.events++;
         e->fire(w, e);
+        if (w->on_step) w->on_step(w->on_step_arg);
         return true;
+}
+
+void sim_on_step(struct sim_world *w, void (*fn)(void *arg), void *arg)
+{
+        w->on_step = fn;
+        w->on_step_arg = arg;
 }
 
 bool sim_step_until(struct sim_world *w, uint64_t until_ns)
@@ -405,10 +412,8 @@ void sim_world_free(struct sim_world *w)
         while (!list_empty(&w->ops)) op_free(CONTAINER_OF(w->ops.next, struct sim_op, link));
         sim_net_free(w);
         sim_disk_free(w);
-        while (!list_empty(&w->ios)) {
-                struct list *l = list_pop_front(&w->ios);
+        for (struct list *l = w->ios.next, *next; next = l->next, l != &w->ios; l = next)
                 free(CONTAINER_OF(l, struct sim_io, link));
-        }
         free(w->heap);
         free(w->fds);
         free(w);

@@ -17,6 +17,18 @@ struct sim_world;
 
 enum { SIM_GRANULE = 512 };
 
+/* A machine that breaks its word, to prove that a checker notices.  What a server looks like that
+ * forgets a step is what a disk looks like that does not do it. */
+enum sim_lie {
+        SIM_HONEST,
+        SIM_LIE_SYNC,     /* syncs and DSYNC make nothing durable: an ack before the flush     */
+        SIM_LIE_DIR_SYNC, /* so do syncs of directories: a forgotten one                       */
+        SIM_LIE_EARLY,    /* a write completes a moment before its bytes are durable           */
+        SIM_LIE_TRUNCATE, /* cuts 4 KiB more than asked: a wrong tail cut                      */
+        SIM_LIE_MISPLACE, /* now and then a write lands 4 KiB further on                       */
+        SIM_LIE_COUNT,
+};
+
 struct sim_options {
         uint64_t seed;
         uint64_t disk_bytes; /* size of the file system, 0: 64 GiB                          */
@@ -25,6 +37,7 @@ struct sim_options {
         bool no_direct;      /* open with O_DIRECT fails, as on tmpfs                       */
         bool garble;         /* a crash may fill never-written granules with noise          */
         int64_t wall_ms;     /* wall clock at time 0, 0: 2026-01-01                         */
+        enum sim_lie lie;
 };
 
 struct sim_world *sim_world_new(const struct sim_options *o);
@@ -38,6 +51,9 @@ bool sim_step(struct sim_world *w);
 /* The same, but never past `until_ns`; false: nothing happens before, time is until_ns now. */
 bool sim_step_until(struct sim_world *w, uint64_t until_ns);
 uint64_t sim_now(const struct sim_world *w);
+/* Called after each event; may leave by longjmp (to crash in the middle of blocking start-up code).
+ */
+void sim_on_step(struct sim_world *w, void (*fn)(void *arg), void *arg);
 /* Something finished on io, or it was woken, since its last turn. */
 bool sim_ready(struct io *io);
 /* Wall clock of the world jumps; the monotonic one does not. */

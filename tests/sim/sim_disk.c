@@ -330,8 +330,12 @@ static int64_t do_write(struct sim_world *w, struct sim_op *o)
         if (misaligned(o->op, f)) return -EINVAL;
         if (!space_for(w, f->inode, o->op->off + n)) return -ENOSPC;
         mix(w, o, n);
-        sim_file_write(w, &f->inode->file, o->copy, n, o->op->off);
-        if (o->op->flags & IO_DSYNC) sim_file_dsync(&f->inode->file, o->op->off, n);
+        uint64_t off = o->op->off;
+        if (w->options.lie == SIM_LIE_MISPLACE && sim_chance(w, 20)) off += ALIGN;
+        sim_file_write(w, &f->inode->file, o->copy, n, off);
+        bool lies = w->options.lie == SIM_LIE_SYNC ||
+                    (w->options.lie == SIM_LIE_EARLY && sim_chance(w, 300));
+        if (o->op->flags & IO_DSYNC && !lies) sim_file_dsync(&f->inode->file, off, n);
         return (int64_t)n;
 }
 
@@ -339,9 +343,9 @@ static int64_t do_sync(struct sim_world *w, struct sim_op *o)
 {
         struct sim_fd *f = sim_fd_get(w, o->op->fd);
         w->stats.syncs++;
-        if (f->inode->dir)
+        if (f->inode->dir && w->options.lie != SIM_LIE_DIR_SYNC)
                 names_sync(w, f->inode, o->seen);
-        else
+        else if (!f->inode->dir && w->options.lie != SIM_LIE_SYNC)
                 sim_file_sync(&f->inode->file, o->seen);
         return 0;
 }
@@ -359,8 +363,10 @@ static int64_t do_truncate(struct sim_world *w, struct sim_op *o)
 {
         struct sim_fd *f = sim_fd_get(w, o->op->fd);
         if (!f->writable) return -EBADF;
-        if (!space_for(w, f->inode, o->op->len)) return -ENOSPC;
-        sim_file_size(w, &f->inode->file, o->op->len, false);
+        uint64_t size = o->op->len;
+        if (!space_for(w, f->inode, size)) return -ENOSPC;
+        if (w->options.lie == SIM_LIE_TRUNCATE && size > ALIGN) size -= ALIGN;
+        sim_file_size(w, &f->inode->file, size, false);
         return 0;
 }
 

@@ -80,6 +80,8 @@ struct sim_world {
         struct sim_fault faults[SIM_FAULTS_MAX];
         unsigned n_faults;
         struct sim_stats stats;
+        void (*on_step)(void *arg);
+        void *on_step_arg;
 };
 
 void *sim_alloc(size_t n); /* zeroed; never NULL */
