@@ -81,8 +81,8 @@ bool batch_check_client(const struct batch *b, struct batch_fault *ret);
 bool batch_read_client(const uint8_t *p, size_t n, struct batch *ret, struct batch_fault *fault);
 
 /* Walks all records (inflating through cx when the batch is compressed, output capped at max_out) and
- * proves: lengths add up exactly, count matches, offset deltas 0..n-1 for compressed batches (Kafka
- * does not check plain ones; neither do we), header counts and key/value lengths sane.  Fills
+ * proves: lengths add up exactly, count matches, offset deltas 0..n-1 (Kafka checks
+ * these in compressed batches only), header counts and key/value lengths sane.  Fills
  * max_timestamp (-1: none >= 0) and its record, has_null_key.  Timestamps of records are base_timestamp +
  * delta; overflow is a fault.  Errors: INVALID_RECORD; CORRUPT_MESSAGE when the payload cannot be
  * inflated; MESSAGE_TOO_LARGE when it passes max_out; UNSUPPORTED_COMPRESSION_TYPE.  Memory stays flat

@@ -13,6 +13,7 @@ static bool fail(struct batch_fault *f, int16_t error, int32_t record, const cha
 }
 
 static const char too_few[] = "fewer records than the header says";
+static const char odd_delta[] = "offset deltas are not 0, 1, 2, …";
 static const struct batch_scan nothing_seen = { INT64_MAX, INT64_MIN, -1, -1, -1 };
 
 /* False: the timestamp overflows. */
@@ -58,6 +59,7 @@ static bool scan_plain(
                 if (!next && p == end) return fail(f, WIRE_INVALID_RECORD, -1, too_few);
                 if (!next) return fail(f, WIRE_INVALID_RECORD, i, why);
                 p = next;
+                if (r.offset_delta != i) return fail(f, WIRE_INVALID_RECORD, i, odd_delta);
                 if (!note(s, b->base_timestamp, i, &r))
                         return fail(f, WIRE_INVALID_RECORD, i, "timestamp overflows");
         }
@@ -78,7 +80,7 @@ static int on_record(struct walk *w, const struct raw_record *r)
         if (w->index >= s->batch->count)
                 w->why = "more records than the header says";
         else if (r->offset_delta != w->index)
-                w->why = "offset deltas are not 0, 1, 2, …";
+                w->why = odd_delta;
         else if (!note(&s->seen, s->batch->base_timestamp, w->index, r))
                 w->why = "timestamp overflows";
         return w->why ? 1 : 0;

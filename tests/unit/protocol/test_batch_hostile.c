@@ -48,7 +48,7 @@ static bool naive_scan(
                 const struct naive_record *n = &d->r[i];
                 i128 t = b->base_timestamp + n->timestamp_delta;
                 if (i == b->count) return false;
-                if (!fits(t) || (batch_codec(b) != CODEC_NONE && n->offset_delta != i)) {
+                if (!fits(t) || n->offset_delta != i) {
                         *ret_record = i;
                         return false;
                 }
