@@ -2,7 +2,6 @@
 #include "server/admin.h"
 
 #include "base/check.h"
-#include "base/log.h"
 #include "server/server.h"
 
 #include <xxhash.h>
@@ -45,15 +44,6 @@ void admin_submit(struct request *r, struct admin_item *x)
         x->change.on_done = item_done;
         request_hold(r);
         registry_submit(r->shard, &x->change);
-}
-
-void admin_overflow(struct request *r)
-{
-        static struct log_limit limit = { .burst = 5 };
-        log_limited(&limit, LOG_WARN, "request needs too much memory, connection closed",
-            LOG_STR("api", r->api->name), LOG_S("client_id", r->client_id),
-            LOG_INT("limit", r->arena.limit), LOG_END);
-        r->close = true;
 }
 
 struct str admin_text(const struct registry_change *c)

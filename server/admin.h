@@ -31,8 +31,6 @@ struct admin_item {
 };
 void admin_submit(struct request *r, struct admin_item *x);
 
-/* The request needs more memory than it may have: the connection is closed after one log line. */
-void admin_overflow(struct request *r);
 /* The text of an error, null when there is none; lives as long as c. */
 struct str admin_text(const struct registry_change *c);
 /* Arrays that name this server as the only replica. */

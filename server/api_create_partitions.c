@@ -97,6 +97,5 @@ void api_create_partitions_finish(struct request *r, struct out *reply)
         if (r->state && answer(r, &res))
                 create_partitions_res_encode(&res, reply, r->version);
         else
-                reply->bad = true;
-        if (reply->bad) admin_overflow(r);
+                reply->bad = true; /* out of memory: the connection is closed */
 }

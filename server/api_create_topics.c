@@ -215,8 +215,7 @@ void api_create_topics_finish(struct request *r, struct out *reply)
         if (s && answer(&a, s))
                 create_topics_res_encode(&a.res, reply, r->version);
         else
-                reply->bad = true;
-        if (reply->bad) admin_overflow(r);
+                reply->bad = true; /* out of memory: the connection is closed */
         for (int32_t i = 0; s && i < s->n; i++) {
                 topic_config_free(s->items[i].config);
                 s->items[i].config = NULL;

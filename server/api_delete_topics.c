@@ -120,6 +120,5 @@ void api_delete_topics_finish(struct request *r, struct out *reply)
         if (r->state && answer(r, &res))
                 delete_topics_res_encode(&res, reply, r->version);
         else
-                reply->bad = true;
-        if (reply->bad) admin_overflow(r);
+                reply->bad = true; /* out of memory: the connection is closed */
 }

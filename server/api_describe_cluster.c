@@ -57,6 +57,5 @@ void api_describe_cluster_finish(struct request *r, struct out *reply)
         if (answer(r, &res))
                 describe_cluster_res_encode(&res, reply, r->version);
         else
-                reply->bad = true;
-        if (reply->bad) admin_overflow(r);
+                reply->bad = true; /* out of memory: the connection is closed */
 }

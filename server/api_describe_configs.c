@@ -234,6 +234,5 @@ void api_describe_configs_finish(struct request *r, struct out *reply)
         if (answer(&a))
                 describe_configs_res_encode(&a.res, reply, r->version);
         else
-                reply->bad = true;
-        if (reply->bad) admin_overflow(r);
+                reply->bad = true; /* out of memory: the connection is closed */
 }

@@ -169,6 +169,5 @@ void api_describe_topic_partitions_finish(struct request *r, struct out *reply)
         if (answer(&a))
                 describe_topic_partitions_res_encode(&a.res, reply, r->version);
         else
-                reply->bad = true;
-        if (reply->bad) admin_overflow(r);
+                reply->bad = true; /* out of memory: the connection is closed */
 }

@@ -231,14 +231,9 @@ static void take_newest_view(struct request *r)
 void api_metadata_finish(struct request *r, struct out *reply)
 {
         struct answer a = { .r = r, .req = r->body };
-        if (!r->state) {
-                admin_overflow(r);
-                return;
-        }
         take_newest_view(r);
-        if (answer(&a))
+        if (r->state && answer(&a))
                 metadata_res_encode(&a.res, reply, r->version);
         else
-                reply->bad = true;
-        if (reply->bad) admin_overflow(r);
+                reply->bad = true; /* out of memory: the connection is closed */
 }

@@ -220,15 +220,15 @@ static int load_shortcuts(struct loading *l, const struct config_args *a, struct
 /* --- what follows from the values ---------------------------------------------------------------
  */
 
-static void warn(struct config *c, const char *fmt, const char *a, const char *b)
+static void warn(struct config *c, const char *text, const char *about)
 {
         struct config_values *v = c->values;
         assert(v->n_warnings < CONFIG_WARNINGS_MAX);
-        char *to = v->warnings[v->n_warnings++];
-        snprintf(to, sizeof(v->warnings[0]), "%.60s: %.60s%s", a, b, fmt);
+        snprintf(v->warnings[v->n_warnings++], sizeof(v->warnings[0]), "%s%s", about, text);
 }
 
-/* advertised.listeners: given, or the listener's own address, or for every interface our name. */
+/* advertised.listeners: given, or the listener's own address.  For every interface it stays empty:
+ * request_endpoint() then names the address that the client has reached us at. */
 static int derive_advertised(struct loading *l, struct err *e)
 {
         struct config *c = l->c;
@@ -242,20 +242,20 @@ static int derive_advertised(struct loading *l, struct err *e)
                 if (any && config_host_is_loopback(c->advertised.host))
                         warn(c,
                             " is advertised while every interface is listened on: clients on other "
-                            "machines will be sent to themselves",
-                            "advertised.listeners", c->advertised.host);
+                            "machines will be sent to themselves (advertised.listeners)",
+                            c->advertised.host);
                 return 0;
         }
         c->advertised = c->listen;
         if (any) {
-                char host[sizeof(c->advertised.host)] = "";
-                if (gethostname(host, sizeof(host) - 1) < 0 || !host[0])
-                        snprintf(host, sizeof(host), "127.0.0.1");
-                snprintf(c->advertised.host, sizeof(c->advertised.host), "%s", host);
+                c->advertised.host[0] = '\0';
                 warn(c,
-                    " (this machine's name) is what clients are told to connect to, because every "
-                    "interface is listened on; set it if they cannot resolve or reach that",
-                    "advertised.listeners", host);
+                    " is not set while every interface is listened on: clients are told the "
+                    "address "
+                    "at which they reached this machine; behind NAT or a port mapping (containers) "
+                    "set it to one that they can reach",
+                    "advertised.listeners");
+                return 0;
         }
         config_listener_print(&c->advertised, l->normal, sizeof(l->normal));
         return keep(&c->values->value[key_index(config_key_find(STR("advertised.listeners")))],

@@ -16,7 +16,7 @@ struct config_listener {
 struct config {
         char data_dir[4096];                  /* log.dirs */
         struct config_listener listen;        /* listeners */
-        struct config_listener advertised;    /* advertised.listeners; host "": derived, see config.c */
+        struct config_listener advertised;    /* advertised.listeners; host "": where it came in */
         int32_t node_id;                      /* node.id */
         unsigned shards;                      /* varve.shards; 0: one per core */
         enum { CONFIG_IO_AUTO, CONFIG_IO_URING, CONFIG_IO_POSIX } io; /* varve.io */

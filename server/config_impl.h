@@ -74,6 +74,6 @@ struct config_values {
         struct config_item items[CONFIG_KEYS_MAX];
         char *value[CONFIG_KEYS_MAX], *source[CONFIG_KEYS_MAX], *fallback[CONFIG_KEYS_MAX];
         int topic_default[TOPIC_KEYS]; /* index into items, -1: none */
-        char warnings[CONFIG_WARNINGS_MAX][256];
+        char warnings[CONFIG_WARNINGS_MAX][512];
         unsigned n_warnings;
 };
