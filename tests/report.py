@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Adds up what `meson test` left in the given build directories.
 
-Prints the end of each failed test's log, and last, alone on its line, `N passed, N failed[, N skipped]`.
+Prints the end of each failed test's log, and last, alone on its line,
+`N passed, N failed[, N skipped]`.
 Exits 1 if anything failed or nothing ran.
 """
+
 import json
 import pathlib
 import sys

@@ -1,18 +1,21 @@
-"""The client programs of the interop tests: how each is started, what it can do, and where it is known to differ.
+"""The client programs of the interop tests: how each is started, what it can do, where it differs.
 
 Every program has the same command line, `PROGRAM ADDRESS COMMAND …`:
-  produce TOPIC CODEC FILE [TOPIC CODEC FILE …]   send the records of FILE (records.py says how it is written)
+  produce TOPIC CODEC FILE [TOPIC CODEC FILE …]   send the records of FILE (see records.py)
   consume DIRECTORY TOPIC…                        read TOPIC whole into DIRECTORY/TOPIC.tsv
-  times TOPIC FILE MS…                            first offset at or after each instant: lines `ms partition offset`
-  window TOPIC FILE FROM TO                       (kcat, confluent-kafka) what lies between two instants
-  admin TOPIC                                     create, describe, grow and delete TOPIC: lines `step result`
+  times TOPIC FILE MS…     first offset at or after each instant: lines `ms partition offset`
+  window TOPIC FILE FROM TO        (kcat, confluent-kafka) what lies between two instants
+  admin TOPIC              create, describe, grow and delete TOPIC: lines `step result`
 """
+
 import pathlib
 import shutil
 from typing import NamedTuple
 
 HERE = pathlib.Path(__file__).resolve().parent
-BUILD = HERE.parent.parent / "build"  # where tests/interop/prepare puts what it fetches and compiles
+BUILD = (
+    HERE.parent.parent / "build"
+)  # where tests/interop/prepare puts what it fetches and compiles
 OUT = BUILD / "interop"
 PYTHON = BUILD / "venv" / "bin" / "python"
 
@@ -46,17 +49,47 @@ def clients(librdkafka_program):
     java, kafkajs = OUT / "java", OUT / "kafkajs" / "node_modules"
     kcat = shutil.which("kcat") or "/usr/bin/kcat"
     return [
-        Client("kcat", ["python3", str(HERE / "kcat" / "client.py")], (pathlib.Path(kcat),), admin=False,
-               own_timestamps=True, joins_headers=True),
-        compiled("librdkafka", pathlib.Path(librdkafka_program or OUT / "librdkafka" / "client"), admin=False),
+        Client(
+            "kcat",
+            ["python3", str(HERE / "kcat" / "client.py")],
+            (pathlib.Path(kcat),),
+            admin=False,
+            own_timestamps=True,
+            joins_headers=True,
+        ),
+        compiled(
+            "librdkafka",
+            pathlib.Path(librdkafka_program or OUT / "librdkafka" / "client"),
+            admin=False,
+        ),
         python_client("confluent-kafka", "confluent-kafka/client.py"),
-        python_client("kafka-python-2.0.2", "kafka-python/client.py", env={"PYTHONPATH": str(old_kafka_python)},
-                      nulls_everywhere=False)._replace(needs=(PYTHON, old_kafka_python)),
+        python_client(
+            "kafka-python-2.0.2",
+            "kafka-python/client.py",
+            env={"PYTHONPATH": str(old_kafka_python)},
+            nulls_everywhere=False,
+        )._replace(needs=(PYTHON, old_kafka_python)),
         python_client("kafka-python", "kafka-python/client.py", nulls_everywhere=False),
-        Client("kafkajs", ["node", str(HERE / "kafkajs" / "client.js")], (kafkajs,), env={"NODE_PATH": str(kafkajs)},
-               nulls_everywhere=False, past_end="end"),
+        Client(
+            "kafkajs",
+            ["node", str(HERE / "kafkajs" / "client.js")],
+            (kafkajs,),
+            env={"NODE_PATH": str(kafkajs)},
+            nulls_everywhere=False,
+            past_end="end",
+        ),
         compiled("franz-go", OUT / "franz-go" / "client", past_end="end"),
         compiled("sarama", OUT / "sarama" / "client"),
-        Client("java", ["java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", f"{java}/classes:{java}/libs/*", "Client"],
-               (java / "classes", java / "libs")),
+        Client(
+            "java",
+            [
+                "java",
+                "-Xmx512m",
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                f"{java}/classes:{java}/libs/*",
+                "Client",
+            ],
+            (java / "classes", java / "libs"),
+        ),
     ]

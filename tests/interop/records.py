@@ -1,14 +1,16 @@
-"""The file format in which the interop programs exchange records, and the records that they exchange.
+"""The records that the interop programs exchange, and the file format in which they do.
 
 One record a line, fields parted by tabs:   partition  offset  timestamp(ms)  key  value  headers
-Bytes are hexadecimal and null is `-`; headers are `name:value` joined by commas, names in hexadecimal too.
+Bytes are hexadecimal and null is `-`; headers are `name:value`, names in hexadecimal too, joined by
+commas.
 A record that is still to be produced has `-` for its offset.
 """
+
 import random
 from typing import NamedTuple
 
 PARTITIONS = 3
-BIG = 900_000  # below every client's default limit of about 1 MB, above every buffer that was meant to be enough
+BIG = 900_000  # just below the limit of about 1 MB that every client has by default
 
 
 class Record(NamedTuple):
@@ -41,16 +43,24 @@ def write(path, records):
     with open(path, "w") as out:
         for r in records:
             offset = "-" if r.offset is None else r.offset
-            out.write(f"{r.partition}\t{offset}\t{r.timestamp}\t{to_hex(r.key)}\t{to_hex(r.value)}\t"
-                      f"{headers_to_text(r.headers)}\n")
+            out.write(
+                f"{r.partition}\t{offset}\t{r.timestamp}\t{to_hex(r.key)}\t{to_hex(r.value)}\t"
+                f"{headers_to_text(r.headers)}\n"
+            )
 
 
 def read(path):
     with open(path) as lines:
         for line in lines:
             partition, offset, timestamp, key, value, headers = line.rstrip("\n").split("\t")
-            yield Record(int(partition), None if offset == "-" else int(offset), int(timestamp),
-                         from_hex(key), from_hex(value), headers_from_text(headers))
+            yield Record(
+                int(partition),
+                None if offset == "-" else int(offset),
+                int(timestamp),
+                from_hex(key),
+                from_hex(value),
+                headers_from_text(headers),
+            )
 
 
 def split(records, partitions):
@@ -62,12 +72,20 @@ def split(records, partitions):
 
 
 def generate(seed, start_ms, count=240, nulls_everywhere=True):
-    """Records with everything a batch can hold. Timestamps run forward with steps back, as those of real sources do."""
+    """Records with everything a batch can hold. Timestamps run forward with steps back, as real
+    sources have them."""
     rng = random.Random(seed)
-    keys = [None, b"", b"k", "clé-ключ-鍵".encode(), bytes(range(256))] + [b"key-%d" % i for i in range(20)]
+    keys = [None, b"", b"k", "clé-ключ-鍵".encode(), bytes(range(256))] + [
+        b"key-%d" % i for i in range(20)
+    ]
     values = [None, b"", b"v", b"\0", b"\r\n\t", "värve".encode()]
-    header_sets = [(), (), (("trace", b"abc"),), (("empty", b""), ("null", None)),
-                   (("twice", b"1"), ("twice", b"2"), ("bytes", bytes(range(256))), ("naïve", b"x"))]
+    header_sets = [
+        (),
+        (),
+        (("trace", b"abc"),),
+        (("empty", b""), ("null", None)),
+        (("twice", b"1"), ("twice", b"2"), ("bytes", bytes(range(256))), ("naïve", b"x")),
+    ]
     out = []
     if not nulls_everywhere:  # for clients that refuse a null in a header, or both in key and value
         header_sets[3] = (("empty", b""),)
@@ -83,8 +101,16 @@ def generate(seed, start_ms, count=240, nulls_everywhere=True):
         key = rng.choice(keys)
         if key is None and value is None and not nulls_everywhere:
             key = b"tombstone"
-        out.append(Record(rng.randrange(PARTITIONS), None, start_ms + i * 1000 - rng.choice([0, 0, 0, 5500]),
-                          key, value, rng.choice(header_sets)))
+        out.append(
+            Record(
+                rng.randrange(PARTITIONS),
+                None,
+                start_ms + i * 1000 - rng.choice([0, 0, 0, 5500]),
+                key,
+                value,
+                rng.choice(header_sets),
+            )
+        )
     return out
 
 
@@ -94,6 +120,8 @@ def generate_for_kcat(seed, start_ms, count=120):
     out = []
     for r in generate(seed, start_ms, count):
         if any(value is None or b"\0" in value for _, value in r.headers):
-            r = r._replace(headers=(("trace", b"abc"), ("null", None), ("twice", b"1"), ("twice", b"2")))
+            r = r._replace(
+                headers=(("trace", b"abc"), ("null", None), ("twice", b"1"), ("twice", b"2"))
+            )
         out.append(r._replace(key=r.key or None, value=r.value or None))
     return sorted(out, key=lambda r: (r.partition, headers_to_text(r.headers)))

@@ -1,4 +1,5 @@
 """A varve that a test starts and stops, or the address of a server that runs already."""
+
 import ctypes
 import errno
 import pathlib
@@ -17,7 +18,8 @@ class SkipTest(Exception):
 
 
 def io_uring_refused():
-    """Does this kernel or container refuse io_uring? Asked of the kernel itself, so that varve's own failure is one."""
+    """Does this kernel or container refuse io_uring? Asked of the kernel itself, so that a failure
+    of varve's own stays a failure."""
     libc = ctypes.CDLL(None, use_errno=True)
     fd = libc.syscall(IO_URING_SETUP, 1, ctypes.create_string_buffer(120))
     if fd >= 0:
@@ -38,9 +40,19 @@ class Server:
             return self.args.address
         if self.args.io == "uring" and io_uring_refused():
             raise SkipTest("the kernel or container refuses io_uring")
-        command = [self.args.varve, "serve", "--data-dir", self.data, "--listen", "127.0.0.1:0", f"--io={self.args.io}"]
+        command = [
+            self.args.varve,
+            "serve",
+            "--data-dir",
+            self.data,
+            "--listen",
+            "127.0.0.1:0",
+            f"--io={self.args.io}",
+        ]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            )
         self.lines = queue.Queue()
         threading.Thread(target=self.read_lines, daemon=True).start()
         try:

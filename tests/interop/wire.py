@@ -1,7 +1,9 @@
-"""The Kafka protocol by hand, as little as the driver needs, in the old fixed layouts: no negotiation, no client library.
+"""The Kafka protocol by hand, as little as the driver needs: old fixed layouts, no negotiation.
 
-It creates the topics of the tests and looks at them, and it is the "client that negotiates nothing" itself.
+It creates the topics of the tests and looks at them, and it is itself the client that negotiates
+nothing.
 """
+
 import itertools
 import socket
 import struct
@@ -24,7 +26,7 @@ class Reader:
         if length < 0:
             return None
         self.at += length
-        return self.data[self.at - length:self.at].decode()
+        return self.data[self.at - length : self.at].decode()
 
     def array(self, element):
         return [element() for _ in range(self.take("i"))]
@@ -59,16 +61,20 @@ class Connection:
         self.socket.sendall(struct.pack(">i", len(header) + len(body)) + header + body)
         size = self.stream.read(4)
         if len(size) < 4:
-            raise ConnectionError(f"the server closed the connection on API {key} version {version}")
+            raise ConnectionError(
+                f"the server closed the connection on API {key} version {version}"
+            )
         answer = Reader(self.stream.read(struct.unpack(">i", size)[0]))
         if answer.take("i") != correlation:
             raise ValueError("an answer to another request")
         return answer
 
     def metadata(self, topic):
-        """Metadata v1: (broker count, error of the topic, its partitions as (error, index, leader))."""
+        """Metadata v1: (brokers, error of the topic, its partitions as (error, index, leader))."""
         answer = self.call(METADATA, 1, struct.pack(">i", 1) + string(topic))
-        brokers = answer.array(lambda: (answer.take("i"), answer.string(), answer.take("i"), answer.string()))
+        brokers = answer.array(
+            lambda: (answer.take("i"), answer.string(), answer.take("i"), answer.string())
+        )
         answer.take("i")  # controller
 
         def partition():
@@ -78,7 +84,8 @@ class Connection:
             return head
 
         ((error, name, _, partitions),) = answer.array(
-            lambda: (answer.take("h"), answer.string(), answer.take("?"), answer.array(partition)))
+            lambda: (answer.take("h"), answer.string(), answer.take("?"), answer.array(partition))
+        )
         answer.done()
         if name != topic:
             raise ValueError(f"metadata of {name!r} where {topic!r} was asked for")
@@ -87,15 +94,22 @@ class Connection:
     def create_topic(self, topic, partitions, configs=(), version=2):
         """CreateTopics v0 or v2: the error code."""
         settings = b"".join(string(name) + string(value) for name, value in configs)
-        body = (struct.pack(">i", 1) + string(topic) + struct.pack(">ihi", partitions, 1, 0)
-                + struct.pack(">i", len(configs)) + settings + struct.pack(">i", TIMEOUT * 1000))
+        body = (
+            struct.pack(">i", 1)
+            + string(topic)
+            + struct.pack(">ihi", partitions, 1, 0)
+            + struct.pack(">i", len(configs))
+            + settings
+            + struct.pack(">i", TIMEOUT * 1000)
+        )
         if version >= 1:
             body += b"\0"  # not only a validation
         answer = self.call(CREATE_TOPICS, version, body)
         if version >= 2:
             answer.take("i")  # throttle time
         ((name, error),) = answer.array(
-            lambda: (answer.string(), (answer.take("h"), version >= 1 and answer.string())[0]))
+            lambda: (answer.string(), (answer.take("h"), version >= 1 and answer.string())[0])
+        )
         answer.done()
         if name != topic:
             raise ValueError(f"an answer about {name!r}, not {topic!r}")
@@ -103,15 +117,19 @@ class Connection:
 
     def produce(self, topic, partition, batch):
         """Produce v3, acks=all: (error code, base offset)."""
-        body = (struct.pack(">hhii", -1, -1, TIMEOUT * 1000, 1) + string(topic)
-                + struct.pack(">iii", 1, partition, len(batch)) + batch)
+        body = (
+            struct.pack(">hhii", -1, -1, TIMEOUT * 1000, 1)
+            + string(topic)
+            + struct.pack(">iii", 1, partition, len(batch))
+            + batch
+        )
         answer = self.call(PRODUCE, 3, body)
 
         def part():
             _, error, base, _ = answer.take("ihqq")
             return error, base
 
-        (((_, (result,)),)) = (answer.array(lambda: (answer.string(), answer.array(part))))
+        (((_, (result,)),)) = answer.array(lambda: (answer.string(), answer.array(part)))
         answer.take("i")  # throttle time
         answer.done()
         return result
@@ -142,5 +160,8 @@ def batch(values, timestamp):
     for i, value in enumerate(values):
         body = b"\0" + varint(0) + varint(i) + varint(-1) + varint(len(value)) + value + varint(0)
         encoded += varint(len(body)) + body
-    rest = struct.pack(">hiqqqhii", 0, len(values) - 1, timestamp, timestamp, -1, -1, -1, len(values)) + encoded
+    rest = (
+        struct.pack(">hiqqqhii", 0, len(values) - 1, timestamp, timestamp, -1, -1, -1, len(values))
+        + encoded
+    )
     return struct.pack(">qiibI", 0, len(rest) + 9, -1, 2, crc32c(rest)) + rest

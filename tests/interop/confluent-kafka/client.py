@@ -1,21 +1,37 @@
 """confluent-kafka (PyPI): librdkafka of today behind its Python API."""
+
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import records  # noqa: E402
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition  # noqa: E402
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)  # noqa: E402
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic  # noqa: E402
 
 TIMEOUT = 60
 
 
 def make_consumer(address):
-    # A group id is compulsory for this API even when partitions are assigned; nothing is committed to it.
-    return Consumer({"bootstrap.servers": address, "group.id": "interop", "enable.auto.commit": False,
-                     "auto.offset.reset": "error", "enable.partition.eof": True,
-                     "fetch.wait.max.ms": 50})
+    # This API demands a group id even when partitions are assigned; nothing is committed to it.
+    return Consumer(
+        {
+            "bootstrap.servers": address,
+            "group.id": "interop",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+        }
+    )
 
 
 def partitions_of(consumer, topic):
@@ -24,12 +40,21 @@ def partitions_of(consumer, topic):
 
 def produce(address, topic, codec, path):
     errors = []
-    producer = Producer({"bootstrap.servers": address, "compression.type": codec, "linger.ms": 5, "acks": "all"})
+    producer = Producer(
+        {"bootstrap.servers": address, "compression.type": codec, "linger.ms": 5, "acks": "all"}
+    )
     for r in records.read(path):
         while True:
             try:
-                producer.produce(topic, value=r.value, key=r.key, partition=r.partition, timestamp=r.timestamp,
-                                 headers=list(r.headers), on_delivery=lambda e, _: e and errors.append(str(e)))
+                producer.produce(
+                    topic,
+                    value=r.value,
+                    key=r.key,
+                    partition=r.partition,
+                    timestamp=r.timestamp,
+                    headers=list(r.headers),
+                    on_delivery=lambda e, _: e and errors.append(str(e)),
+                )
                 break
             except BufferError:
                 producer.poll(1)
@@ -39,11 +64,15 @@ def produce(address, topic, codec, path):
 
 
 def as_record(m):
-    return records.Record(m.partition(), m.offset(), m.timestamp()[1], m.key(), m.value(), tuple(m.headers() or ()))
+    return records.Record(
+        m.partition(), m.offset(), m.timestamp()[1], m.key(), m.value(), tuple(m.headers() or ())
+    )
 
 
 def consume_all(consumer, topic):
-    consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions_of(consumer, topic)])
+    consumer.assign(
+        [TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions_of(consumer, topic)]
+    )
     open_partitions = len(consumer.assignment())
     while open_partitions:
         m = consumer.poll(TIMEOUT)
@@ -69,18 +98,22 @@ def times(address, topic, out, instants):
     partitions = partitions_of(consumer, topic)
     with open(out, "w") as lines:
         for ms in instants:
-            for tp in consumer.offsets_for_times([TopicPartition(topic, p, int(ms)) for p in partitions], TIMEOUT):
+            for tp in consumer.offsets_for_times(
+                [TopicPartition(topic, p, int(ms)) for p in partitions], TIMEOUT
+            ):
                 lines.write(f"{ms}\t{tp.partition}\t{tp.offset}\n")
     consumer.close()
 
 
 def window(address, topic, out, start_ms, end_ms):
-    """The records from the first at or after start up to the first at or after end, by offsets_for_times alone."""
+    """From the first record at or after start up to the first at or after end, by offsets alone."""
     consumer = make_consumer(address)
     partitions = partitions_of(consumer, topic)
 
     def offsets(ms):
-        found = consumer.offsets_for_times([TopicPartition(topic, p, int(ms)) for p in partitions], TIMEOUT)
+        found = consumer.offsets_for_times(
+            [TopicPartition(topic, p, int(ms)) for p in partitions], TIMEOUT
+        )
         return {tp.partition: tp.offset for tp in found}
 
     starts, ends = offsets(start_ms), offsets(end_ms)
@@ -137,7 +170,7 @@ def admin(address, topic):
 def main(address, command, *args):
     if command == "produce":
         for at in range(0, len(args), 3):
-            produce(address, *args[at:at + 3])
+            produce(address, *args[at : at + 3])
     elif command == "consume":
         consume(address, args[0], args[1:])
     elif command == "times":

@@ -55,11 +55,12 @@ func toHex(data []byte) string {
 
 func parse(topic, line string) *kgo.Record {
 	f := strings.Split(line, "\t")
-	r := &kgo.Record{Topic: topic, Partition: int32(number(f[0])), Timestamp: time.UnixMilli(number(f[2])),
-		Key: fromHex(f[3]), Value: fromHex(f[4])}
+	r := &kgo.Record{Topic: topic, Partition: int32(number(f[0])),
+		Timestamp: time.UnixMilli(number(f[2])), Key: fromHex(f[3]), Value: fromHex(f[4])}
 	for _, item := range strings.Split(f[5], ",") {
 		if name, value, ok := strings.Cut(item, ":"); ok {
-			r.Headers = append(r.Headers, kgo.RecordHeader{Key: string(fromHex(name)), Value: fromHex(value)})
+			r.Headers = append(r.Headers,
+				kgo.RecordHeader{Key: string(fromHex(name)), Value: fromHex(value)})
 		}
 	}
 	return r
@@ -140,7 +141,9 @@ func times(ctx context.Context, address, topic, path string, instants []string) 
 		offsets, err := admin.ListOffsetsAfterMilli(ctx, number(ms), topic)
 		check(err)
 		check(offsets.Error())
-		offsets.Each(func(o kadm.ListedOffset) { fmt.Fprintf(out, "%s\t%d\t%d\n", ms, o.Partition, o.Offset) })
+		offsets.Each(func(o kadm.ListedOffset) {
+			fmt.Fprintf(out, "%s\t%d\t%d\n", ms, o.Partition, o.Offset)
+		})
 	}
 	check(out.Close())
 }

@@ -1,4 +1,5 @@
-// Apache Kafka's own Java client as an interop client; clients.py describes the command line, records.py the file format.
+// Apache Kafka's own Java client as an interop client; clients.py describes the command line,
+// records.py the file format.
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.BufferedWriter;
@@ -36,8 +37,7 @@ public final class Client {
     private static final Duration TIMEOUT = Duration.ofSeconds(60);
     private static final HexFormat HEX = HexFormat.of();
 
-    private Client() {
-    }
+    private Client() {}
 
     private static byte[] fromHex(String text) {
         return text.equals("-") ? null : HEX.parseHex(text);
@@ -53,27 +53,29 @@ public final class Client {
         for (String item : f[5].split(",")) {
             if (!item.isEmpty()) {
                 String[] pair = item.split(":", -1);
-                headers.add(new RecordHeader(new String(fromHex(pair[0]), UTF_8),
-                        fromHex(pair[1])));
+                headers.add(
+                        new RecordHeader(new String(fromHex(pair[0]), UTF_8), fromHex(pair[1])));
             }
         }
-        return new ProducerRecord<>(topic, Integer.valueOf(f[0]), Long.valueOf(f[2]), fromHex(f[3]), fromHex(f[4]),
-                headers);
+        return new ProducerRecord<>(topic, Integer.valueOf(f[0]), Long.valueOf(f[2]), fromHex(f[3]),
+                fromHex(f[4]), headers);
     }
 
     private static String format(ConsumerRecord<byte[], byte[]> r) {
         String headers = Arrays.stream(r.headers().toArray())
-                .map(h -> toHex(h.key().getBytes(UTF_8)) + ":" + toHex(h.value()))
-                .collect(Collectors.joining(","));
-        return r.partition() + "\t" + r.offset() + "\t" + r.timestamp() + "\t" + toHex(r.key()) + "\t"
-                + toHex(r.value()) + "\t" + headers + "\n";
+                                 .map(h -> toHex(h.key().getBytes(UTF_8)) + ":" + toHex(h.value()))
+                                 .collect(Collectors.joining(","));
+        return r.partition() + "\t" + r.offset() + "\t" + r.timestamp() + "\t" + toHex(r.key())
+                + "\t" + toHex(r.value()) + "\t" + headers + "\n";
     }
 
-    private static void produce(Map<String, Object> common, String topic, String codec, String path) throws Exception {
+    private static void produce(Map<String, Object> common, String topic, String codec, String path)
+            throws Exception {
         Map<String, Object> config = new HashMap<>(common);
-        config.putAll(Map.of("compression.type", codec, "acks", "all", "enable.idempotence", false, "linger.ms", 5));
-        try (KafkaProducer<byte[], byte[]> producer =
-                new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer())) {
+        config.putAll(Map.of("compression.type", codec, "acks", "all", "enable.idempotence", false,
+                "linger.ms", 5));
+        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(
+                     config, new ByteArraySerializer(), new ByteArraySerializer())) {
             List<Future<RecordMetadata>> sent = new ArrayList<>();
             for (String line : Files.readAllLines(Path.of(path))) {
                 sent.add(producer.send(parse(topic, line)));
@@ -84,21 +86,29 @@ public final class Client {
         }
     }
 
-    private static List<TopicPartition> partitionsOf(KafkaConsumer<byte[], byte[]> consumer, String topic) {
-        return consumer.partitionsFor(topic).stream().map(p -> new TopicPartition(topic, p.partition())).toList();
+    private static List<TopicPartition> partitionsOf(
+            KafkaConsumer<byte[], byte[]> consumer, String topic) {
+        return consumer.partitionsFor(topic)
+                .stream()
+                .map(p -> new TopicPartition(topic, p.partition()))
+                .toList();
     }
 
     private static KafkaConsumer<byte[], byte[]> newConsumer(Map<String, Object> common) {
         Map<String, Object> config = new HashMap<>(common);
-        config.putAll(Map.of("enable.auto.commit", false, "auto.offset.reset", "none", "fetch.max.wait.ms", 50));
-        return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+        config.putAll(Map.of(
+                "enable.auto.commit", false, "auto.offset.reset", "none", "fetch.max.wait.ms", 50));
+        return new KafkaConsumer<>(
+                config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 
-    private static void consume(KafkaConsumer<byte[], byte[]> consumer, String topic, String path) throws IOException {
+    private static void consume(KafkaConsumer<byte[], byte[]> consumer, String topic, String path)
+            throws IOException {
         List<TopicPartition> partitions = partitionsOf(consumer, topic);
         consumer.assign(partitions);
         consumer.seekToBeginning(partitions);
-        long left = consumer.endOffsets(partitions).values().stream().mapToLong(Long::longValue).sum();
+        long left =
+                consumer.endOffsets(partitions).values().stream().mapToLong(Long::longValue).sum();
         try (BufferedWriter out = Files.newBufferedWriter(Path.of(path))) {
             while (left > 0) {
                 var records = consumer.poll(TIMEOUT);
@@ -113,14 +123,15 @@ public final class Client {
         }
     }
 
-    private static void times(KafkaConsumer<byte[], byte[]> consumer, String topic, String path, List<String> instants)
-            throws IOException {
+    private static void times(KafkaConsumer<byte[], byte[]> consumer, String topic, String path,
+            List<String> instants) throws IOException {
         List<TopicPartition> partitions = partitionsOf(consumer, topic);
         try (BufferedWriter out = Files.newBufferedWriter(Path.of(path))) {
             for (String ms : instants) {
-                Map<TopicPartition, Long> query =
-                        partitions.stream().collect(Collectors.toMap(tp -> tp, tp -> Long.valueOf(ms)));
-                for (Map.Entry<TopicPartition, OffsetAndTimestamp> e : consumer.offsetsForTimes(query).entrySet()) {
+                Map<TopicPartition, Long> query = partitions.stream().collect(
+                        Collectors.toMap(tp -> tp, tp -> Long.valueOf(ms)));
+                for (Map.Entry<TopicPartition, OffsetAndTimestamp> e :
+                        consumer.offsetsForTimes(query).entrySet()) {
                     long offset = e.getValue() == null ? -1 : e.getValue().offset();
                     out.write(ms + "\t" + e.getKey().partition() + "\t" + offset + "\n");
                 }
@@ -138,27 +149,41 @@ public final class Client {
     }
 
     private static int partitions(Admin admin, String topic) throws Exception {
-        return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size();
+        return admin.describeTopics(List.of(topic))
+                .allTopicNames()
+                .get()
+                .get(topic)
+                .partitions()
+                .size();
     }
 
     private static void administer(Admin admin, String topic) throws Exception {
-        NewTopic fresh = new NewTopic(topic, 3, (short) 1).configs(Map.of("max.message.bytes", "2000000"));
+        NewTopic fresh =
+                new NewTopic(topic, 3, (short) 1).configs(Map.of("max.message.bytes", "2000000"));
         System.out.println("create " + codeOf(admin.createTopics(List.of(fresh)).all()));
         System.out.println("create-again " + codeOf(admin.createTopics(List.of(fresh)).all()));
         System.out.println("partitions " + partitions(admin, topic));
         ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
-        System.out.println("config " + admin.describeConfigs(List.of(resource)).all().get().get(resource)
-                .get("max.message.bytes").value());
+        System.out.println("config "
+                + admin.describeConfigs(List.of(resource))
+                          .all()
+                          .get()
+                          .get(resource)
+                          .get("max.message.bytes")
+                          .value());
         System.out.println("brokers " + admin.describeCluster().nodes().get().size());
-        System.out.println("grow " + codeOf(admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(5))).all()));
-        System.out.println("shrink " + codeOf(admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(2))).all()));
+        System.out.println("grow "
+                + codeOf(admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(5))).all()));
+        System.out.println("shrink "
+                + codeOf(admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(2))).all()));
         System.out.println("partitions " + partitions(admin, topic));
         System.out.println("delete " + codeOf(admin.deleteTopics(List.of(topic)).all()));
         System.out.println("delete-again " + codeOf(admin.deleteTopics(List.of(topic)).all()));
     }
 
     public static void main(String[] args) throws Exception {
-        Map<String, Object> common = Map.of("bootstrap.servers", args[0], "client.id", "interop-java");
+        Map<String, Object> common =
+                Map.of("bootstrap.servers", args[0], "client.id", "interop-java");
         switch (args[1]) {
             case "produce" -> {
                 for (int i = 2; i < args.length; i += 3) {

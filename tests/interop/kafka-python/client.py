@@ -1,4 +1,5 @@
-"""kafka-python (PyPI), run once with 2.0.2, which many hold on to, and once with the newest release."""
+"""kafka-python (PyPI), run with 2.0.2, which many hold on to, and with the newest release."""
+
 import pathlib
 import sys
 
@@ -7,7 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import records  # noqa: E402
 
 if sys.version_info >= (3, 12) and any("kafka-python-2.0.2" in p for p in sys.path):
-    # 2.0.2 carries a copy of six that Python 3.12 cannot import from; its users alias the standard library so.
+    # 2.0.2 carries a copy of six that Python 3.12 cannot import from; its users do this.
     import http.client
     import types
 
@@ -25,8 +26,13 @@ TIMEOUT = 60
 
 
 def make_consumer(address):
-    return KafkaConsumer(bootstrap_servers=address, group_id=None, enable_auto_commit=False,
-                         auto_offset_reset="none", consumer_timeout_ms=TIMEOUT * 1000)
+    return KafkaConsumer(
+        bootstrap_servers=address,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        consumer_timeout_ms=TIMEOUT * 1000,
+    )
 
 
 def partitions_of(consumer, topic):
@@ -35,10 +41,24 @@ def partitions_of(consumer, topic):
 
 def produce(address, topic, codec, path):
     options = {} if OLD else {"enable_idempotence": False}
-    producer = KafkaProducer(bootstrap_servers=address, acks="all", linger_ms=5,
-                             compression_type=None if codec == "none" else codec, **options)
-    sent = [producer.send(topic, key=r.key, value=r.value, partition=r.partition, timestamp_ms=r.timestamp,
-                          headers=list(r.headers)) for r in records.read(path)]
+    producer = KafkaProducer(
+        bootstrap_servers=address,
+        acks="all",
+        linger_ms=5,
+        compression_type=None if codec == "none" else codec,
+        **options,
+    )
+    sent = [
+        producer.send(
+            topic,
+            key=r.key,
+            value=r.value,
+            partition=r.partition,
+            timestamp_ms=r.timestamp,
+            headers=list(r.headers),
+        )
+        for r in records.read(path)
+    ]
     for future in sent:
         future.get(TIMEOUT)
     producer.close()
@@ -56,7 +76,9 @@ def consume_all(consumer, topic):
             sys.exit(f"consume {topic}: nothing came for {TIMEOUT} s")
         for tp, messages in batches.items():
             for m in messages:
-                yield records.Record(m.partition, m.offset, m.timestamp, m.key, m.value, tuple(m.headers))
+                yield records.Record(
+                    m.partition, m.offset, m.timestamp, m.key, m.value, tuple(m.headers)
+                )
             if messages[-1].offset + 1 >= ends[tp]:
                 waiting.discard(tp)
 
@@ -90,7 +112,7 @@ def config_value(client, topic, name):
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     if not OLD:
         return client.describe_configs([resource])["topic"][topic][name]["value"]
-    (_, _, _, _, entries), = client.describe_configs([resource])[0].resources
+    ((_, _, _, _, entries),) = client.describe_configs([resource])[0].resources
     return {entry[0]: entry[1] for entry in entries}[name]
 
 
@@ -116,7 +138,7 @@ def admin(address, topic):
 def main(address, command, *args):
     if command == "produce":
         for at in range(0, len(args), 3):
-            produce(address, *args[at:at + 3])
+            produce(address, *args[at : at + 3])
     elif command == "consume":
         consume(address, args[0], args[1:])
     elif command == "times":

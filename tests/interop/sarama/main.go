@@ -60,8 +60,8 @@ func encoder(text string) sarama.Encoder {
 
 func parse(topic, line string) *sarama.ProducerMessage {
 	f := strings.Split(line, "\t")
-	m := &sarama.ProducerMessage{Topic: topic, Partition: int32(number(f[0])), Timestamp: time.UnixMilli(number(f[2])),
-		Key: encoder(f[3]), Value: encoder(f[4])}
+	m := &sarama.ProducerMessage{Topic: topic, Partition: int32(number(f[0])),
+		Timestamp: time.UnixMilli(number(f[2])), Key: encoder(f[3]), Value: encoder(f[4])}
 	for _, item := range strings.Split(f[5], ",") {
 		if name, value, ok := strings.Cut(item, ":"); ok {
 			m.Headers = append(m.Headers, sarama.RecordHeader{Key: fromHex(name), Value: fromHex(value)})
@@ -123,7 +123,7 @@ func drain(reader sarama.PartitionConsumer, end int64, out *bufio.Writer) {
 	reader.AsyncClose()
 }
 
-// All partitions are opened before the first is read: sarama adds partitions to its broker loop in rounds.
+// All partitions are opened before the first is read: sarama subscribes in rounds.
 func consumeTopic(client sarama.Client, consumer sarama.Consumer, topic, path string) {
 	file, err := os.Create(path)
 	check(err)
@@ -196,7 +196,8 @@ func administer(address, topic string) {
 	show("create", admin.CreateTopic(topic, detail, false))
 	show("create-again", admin.CreateTopic(topic, detail, false))
 	fmt.Println("partitions", partitions())
-	entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic})
+	resource := sarama.ConfigResource{Type: sarama.TopicResource, Name: topic}
+	entries, err := admin.DescribeConfig(resource)
 	check(err)
 	for _, entry := range entries {
 		if entry.Name == "max.message.bytes" {
