@@ -143,12 +143,18 @@ Test(config, later_sources_win)
 {
         static const char text[] = "num.partitions=1\nnode.id=1\nfetch.max.bytes=2000\n"
                                    "listeners=PLAINTEXT://:1\n";
-        char env1[] = "VARVE_NODE_ID=2", env2[] = "VARVE_FETCH_MAX_BYTES=3000", env3[] = "PATH=/bin";
+        char env1[] = "VARVE_NODE_ID=2", env2[] = "VARVE_FETCH_MAX_BYTES=3000",
+             env3[] = "PATH=/bin";
         char *const env[] = { env1, env2, env3, NULL };
         const char *sets[] = { "fetch.max.bytes=4000", "fetch.max.bytes=5000",
                 "listeners=PLAINTEXT://:2" };
-        struct config_args a = { .file = file_with(text, sizeof(text) - 1), .environ = env,
-                .sets = sets, .n_sets = 3, .listen = "127.0.0.2:3", .data_dir = "/x", .io = "uring" };
+        struct config_args a = { .file = file_with(text, sizeof(text) - 1),
+                .environ = env,
+                .sets = sets,
+                .n_sets = 3,
+                .listen = "127.0.0.2:3",
+                .data_dir = "/x",
+                .io = "uring" };
         struct config *c;
         struct err e;
         int r = config_load(&a, &c, &e);
@@ -202,7 +208,8 @@ Test(config, refusals_name_key_value_and_range)
                     "17592186044416 bytes, a plain number or one with KiB, MiB or GiB" },
                 { "delete.topic.enable=1",
                     "--set: delete.topic.enable=1: not allowed; allowed: true, false" },
-                { "varve.io=epoll", "--set: varve.io=epoll: not allowed; allowed: auto, uring, posix" },
+                { "varve.io=epoll",
+                    "--set: varve.io=epoll: not allowed; allowed: auto, uring, posix" },
                 { "varve.log.level=INFO",
                     "--set: varve.log.level=INFO: not allowed; allowed: debug, info, warn, error" },
                 { "varve.durability.method=none",
@@ -218,9 +225,8 @@ Test(config, refusals_name_key_value_and_range)
                 { "listeners=PLAINTEXT://:1,PLAINTEXT://:2",
                     "--set: listeners=PLAINTEXT://:1,PLAINTEXT://:2: more than one listener is not "
                     "supported; allowed: PLAINTEXT://host:port" },
-                { "listeners=PLAINTEXT://h",
-                    "--set: listeners=PLAINTEXT://h: the port is missing; "
-                    "allowed: PLAINTEXT://host:port" },
+                { "listeners=PLAINTEXT://h", "--set: listeners=PLAINTEXT://h: the port is missing; "
+                                             "allowed: PLAINTEXT://host:port" },
                 { "listeners=PLAINTEXT://h:65536",
                     "--set: listeners=PLAINTEXT://h:65536: the port is not 0 to 65535; "
                     "allowed: PLAINTEXT://host:port" },
@@ -233,8 +239,8 @@ Test(config, refusals_name_key_value_and_range)
                 { "advertised.listeners=PLAINTEXT://0.0.0.0:9092",
                     "advertised.listeners=0.0.0.0: clients cannot connect to that; name an address "
                     "of this machine that they can reach" },
-                { "log.cleanup.policy=compact",
-                    "--set: log.cleanup.policy=compact: not supported yet; allowed: delete, or empty" },
+                { "log.cleanup.policy=compact", "--set: log.cleanup.policy=compact: not supported "
+                                                "yet; allowed: delete, or empty" },
                 { "log.segment.bytes=1",
                     "--set: log.segment.bytes=1: out of range; allowed: 1048576 to 2147483647" },
                 { "num.partition=1",
@@ -265,7 +271,8 @@ Test(config, keys_that_do_not_fit_each_other)
 {
         static const char *const rows[][3] = {
                 { "memory.limit.bytes=64 MiB", "varve.shards=3",
-                    "varve.shards=3: needs memory.limit.bytes=100663296 (32 MiB per shard), which is "
+                    "varve.shards=3: needs memory.limit.bytes=100663296 (32 MiB per shard), which "
+                    "is "
                     "67108864" },
                 { "memory.limit.bytes=64 MiB", "socket.request.max.bytes=104857600",
                     "socket.request.max.bytes=104857600: at most " },
@@ -297,7 +304,9 @@ Test(config, files_that_are_refused)
                 { "log.dirs=\\u0041\n", 0, ": line 1: \\u is not supported" },
                 { "node.id=1\0\n", 11, ": not a text: it has a NUL byte" },
                 { "\xff\xfe\x00n", 4, ": not a text: it has a NUL byte" },
-                { "\x7f" "ELF\n", 0, ":1: ?ELF: unknown key; `varve config print` shows all" },
+                { "\x7f"
+                  "ELF\n",
+                    0, ":1: ?ELF: unknown key; `varve config print` shows all" },
         };
         for (size_t i = 0; i < COUNT_OF(rows); i++) {
                 struct config *c = NULL;
@@ -362,11 +371,13 @@ Test(config, advertised_listeners)
         }
 }
 
-/* --- memory ------------------------------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------------------------------
+ */
 
 Test(config, memory_adds_up)
 {
-        for (uint64_t limit = (uint64_t)64 << 20; limit <= (uint64_t)1 << 44; limit = limit * 7 / 4) {
+        for (uint64_t limit = (uint64_t)64 << 20; limit <= (uint64_t)1 << 44;
+             limit = limit * 7 / 4) {
                 for (unsigned shards = 1; shards <= 256; shards = shards * 2 + 1) {
                         struct config c = { .memory_limit = limit };
                         struct config_memory m;
@@ -399,7 +410,8 @@ Test(config, small_memory_means_fewer_shards_and_smaller_requests)
         config_free(c);
 }
 
-/* --- printing ----------------------------------------------------------------------------------- */
+/* --- printing -----------------------------------------------------------------------------------
+ */
 
 static char *print(const struct config *c, bool json, size_t *ret_n)
 {

@@ -21,16 +21,18 @@ static int apply(struct registry_fold *f, const struct registry_command *c, stru
         uint8_t *value = malloc(n); /* exactly: a byte too far is seen */
         registry_command_key(c, key);
         registry_command_encode(c, value);
-        int r = registry_fold_apply(f, (struct bytes){ key, sizeof(key) },
-            (struct bytes){ value, (int32_t)n }, e);
+        int r = registry_fold_apply(
+            f, (struct bytes){ key, sizeof(key) }, (struct bytes){ value, (int32_t)n }, e);
         free(value);
         return r;
 }
 
 static struct registry_command create(unsigned id, const char *name, int32_t partitions)
 {
-        return (struct registry_command){ .type = COMMAND_CREATE, .id = id_of(id),
-                .name = str_of(name), .partitions = partitions };
+        return (struct registry_command){ .type = COMMAND_CREATE,
+                .id = id_of(id),
+                .name = str_of(name),
+                .partitions = partitions };
 }
 
 Test(registry_command, golden_bytes)
@@ -134,7 +136,9 @@ Test(registry_fold, a_life)
         struct registry_command c = create(1, "orders", 3);
         cr_assert_eq(apply(&f, &c, &e), 0, "%s", e.text);
         cr_expect(f.live == 1 && f.partitions == 3);
-        c = (struct registry_command){ .type = COMMAND_PARTITIONS, .id = id_of(1), .partitions = 5 };
+        c = (struct registry_command){
+                .type = COMMAND_PARTITIONS, .id = id_of(1), .partitions = 5
+        };
         cr_assert_eq(apply(&f, &c, &e), 0, "%s", e.text);
         cr_expect_eq(f.partitions, 5);
         c = (struct registry_command){ .type = COMMAND_DELETE, .id = id_of(1) };
@@ -179,7 +183,8 @@ Test(registry_fold, what_cannot_be_is_refused)
         registry_fold_reset(&f);
 }
 
-/* --- histories ---------------------------------------------------------------------------------- */
+/* --- histories ----------------------------------------------------------------------------------
+ */
 
 enum { IDS = 60 };
 
@@ -266,7 +271,8 @@ Test(registry_fold, snapshot_equals_history)
                 cr_assert_eq(registry_fold_snapshot(&f, copy_emit, &copy), 0);
                 char *a = describe(&f), *b = describe(&g);
                 cr_assert_str_eq(a, b, "seed %u", round);
-                cr_expect_eq(copy.bytes, f.bytes, "seed %u: the size is what a snapshot takes", round);
+                cr_expect_eq(
+                    copy.bytes, f.bytes, "seed %u: the size is what a snapshot takes", round);
                 free(a);
                 free(b);
                 registry_fold_reset(&f);

@@ -1,4 +1,5 @@
-/* Topic settings: the table against Kafka's, what is accepted, what is refused and how it is said. */
+/* Topic settings: the table against Kafka's, what is accepted, what is refused and how it is said.
+ */
 #include "base/check.h"
 #include "base/status.h"
 #include "server/config.h"
@@ -84,8 +85,8 @@ Test(topic_config, every_default_is_legal)
         for (unsigned i = 0; i < COUNT_OF(sheet); i++) {
                 struct topic_config *c;
                 struct err e;
-                cr_assert_eq(set_one(sheet[i].name, str_of(sheet[i].fallback), &c, &e), 0, "%s",
-                    e.text);
+                cr_assert_eq(
+                    set_one(sheet[i].name, str_of(sheet[i].fallback), &c, &e), 0, "%s", e.text);
                 cr_expect_eq(c->n_set, 1);
                 topic_config_free(c);
         }
@@ -237,8 +238,7 @@ Test(topic_config, refusals_name_key_value_and_range)
                 { "remote.storage.enable", "true",
                     "remote.storage.enable=true: not supported yet; allowed: false" },
                 { "preallocate", "yes", "preallocate=yes: not a boolean; allowed: true, false" },
-                { "segment.jitter.ms", "5",
-                    "segment.jitter.ms=5: not supported yet; allowed: 0" },
+                { "segment.jitter.ms", "5", "segment.jitter.ms=5: not supported yet; allowed: 0" },
                 { "min.insync.replicas", "0",
                     "min.insync.replicas=0: out of range; allowed: 1 to 2147483647" },
                 { "min.cleanable.dirty.ratio", "1.5",
@@ -254,8 +254,9 @@ Test(topic_config, refusals_name_key_value_and_range)
                 { "leader.replication.throttled.replicas", "1:,",
                     "leader.replication.throttled.replicas=1:,: not such a list; "
                     "allowed: empty, *, or partition:broker,..." },
-                { "retention.sm", "1", "retention.sm: unknown topic setting "
-                                       "(did you mean retention.ms?)" },
+                { "retention.sm", "1",
+                    "retention.sm: unknown topic setting "
+                    "(did you mean retention.ms?)" },
                 { "durability", "async", "durability: unknown topic setting" },
                 { "", "1", ": unknown topic setting" },
                 { "a\nb\x7f", "1", "a?b?: unknown topic setting" },
@@ -280,8 +281,8 @@ Test(topic_config, null_long_and_contradicting_values)
         cr_expect_eq(set_one("leader.replication.throttled.replicas",
                          (struct str){ text, sizeof(text) }, &c, &e),
             ST_INVALID);
-        cr_expect_str_eq(e.text,
-            "leader.replication.throttled.replicas: the value is longer than 16384 bytes");
+        cr_expect_str_eq(
+            e.text, "leader.replication.throttled.replicas: the value is longer than 16384 bytes");
         const struct config_entry x[] = {
                 { STR("min.compaction.lag.ms"), STR("10") },
                 { STR("max.compaction.lag.ms"), STR("9") },
@@ -302,8 +303,7 @@ Test(topic_config, broker_gives_defaults_and_sources)
         cr_assert_eq(topic_config_new(broker, &own, 1, &c, &e), 0, "%s", e.text);
         cr_expect_eq(c->log.retention_ms, 5);
         cr_expect_eq(c->max_message_bytes, 99);
-        struct topic_value v =
-            topic_config_value(broker, c, topic_key_find(STR("retention.ms")));
+        struct topic_value v = topic_config_value(broker, c, topic_key_find(STR("retention.ms")));
         cr_expect(str_eq(v.value, STR("5")) && v.source == SOURCE_STATIC_BROKER);
         v = topic_config_value(broker, c, topic_key_find(STR("max.message.bytes")));
         cr_expect(str_eq(v.value, STR("99")) && v.source == SOURCE_TOPIC);
