@@ -2,13 +2,14 @@
  *
  *   DIR/varve.lock                        advisory lock of the running server
  *   DIR/store                             identity: format version, store id, cluster id (64 bytes)
- *   DIR/checkpoint                        a cache: settled positions at the last clean stop or tick
+ *   DIR/clean                             the last stop was clean; removed while a server runs
+ *   DIR/checkpoint-<shard>                a cache: settled positions at the last clean stop or tick
  *   DIR/p/<topic id, 32 hex>-<partition>/ one directory per partition that ever held data
  *           <base offset, 20 digits>.log      record batches, as sent, back to back
  *           <base offset, 20 digits>.index    of a sealed segment: a cache, rebuilt on doubt
  *
  * Threads: store_open/close on the main thread while no shard runs; afterwards read-only for all,
- * except `fenced`. */
+ * except the atomics. */
 #pragma once
 
 #include "base/io.h"
@@ -32,6 +33,9 @@ struct store {
         bool was_clean;  /* the last stop wrote a checkpoint that covers everything     */
         _Atomic int fenced; /* law 2: set once by whichever shard saw a write or flush fail */
         char *dir;
+        _Atomic uint32_t shards_seen;  /* log_shard_new() numbers itself with it        */
+        _Atomic uint32_t shards_dirty; /* not closed cleanly (yet): no DIR/clean        */
+        struct checkpoint_table *checkpoint; /* what all checkpoints say; read-only after store_open */
 };
 
 /* ST_LOCKED, ST_TOO_NEW, ST_FOREIGN, ST_IO …, with a text that names the directory and the cause. */

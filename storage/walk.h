@@ -1,0 +1,93 @@
+/* A walk over the batches of a segment: what reads and searches by time have in common.
+ *
+ * A walk runs until it needs a block or an index that is not in memory; then it is ST_PENDING, and
+ * runs again from the same state when that is there.  Bytes come from tail chunks or from the read
+ * cache. */
+#pragma once
+
+#include "storage/internal.h"
+
+struct span {
+        const uint8_t *p;
+        uint32_t n;
+        struct block *block;
+        struct cached *cached; /* NULL: from a chunk */
+        uint32_t at;           /* in the cached block */
+        bool verified;
+};
+
+enum { SPANS_MAX = LOG_READ_SLICES_MAX };
+
+struct walk {
+        struct list link; /* first: ls->free_walks or a cached block's waiters */
+        uint32_t magic;
+        struct log_shard *ls;
+        struct partition *partition;
+        struct segment *segment; /* pinned */
+        int (*run)(struct walk *w);
+        void (*finish)(struct walk *w, int status);
+        struct log_read *read;
+        struct log_find *find;
+        int failed; /* how the wait ended, ST_OK: go on */
+        unsigned step, tries;
+        bool sequential, header_due, search_prev;
+
+        /* where */
+        uint64_t limit_virt; /* durable when it began */
+        int64_t limit_offset;
+        uint64_t pos;   /* of the next header in the segment */
+        int64_t expect; /* the base offset it must have     */
+        int64_t max_before;
+        struct batch batch; /* the header at pos, once read     */
+        uint64_t prev_pos;  /* the header before: walked over, not verified */
+        int64_t prev_expect;
+        bool have_prev;
+
+        /* looking for the next batch behind damage */
+        bool searching;
+        uint64_t search_pos, search_after;
+        int64_t search_expect;
+
+        /* a batch in a block of its own */
+        struct block *own;
+        uint64_t own_pos;
+        uint32_t own_have, own_want;
+        bool own_reading;
+
+        struct index_waiter indexed;
+        struct fd_waiter opened;
+        struct block_waiter room;
+        struct io_op op;
+};
+
+struct walk *walk_new(struct partition *p);
+void walk_free(struct walk *w);
+/* Runs it; ST_PENDING, or it is over: finish was not called. */
+int walk_start(struct walk *w);
+/* What it waited for is there (status ST_OK) or failed. */
+void walk_resume(struct walk *w, int status);
+
+/* --- all below: ST_OK, ST_PENDING, or why not
+ * ----------------------------------------------------- */
+/* Goes to a segment and loads its index. */
+int walk_enter(struct walk *w, struct segment *s);
+void walk_leave(struct walk *w);
+/* First position in the current segment that may not be read. */
+uint64_t walk_limit(const struct walk *w);
+/* The first offset behind walk_limit(). */
+int64_t walk_limit_offset(const struct walk *w);
+void walk_at(struct walk *w, struct index_spot spot);
+int walk_span(struct walk *w, uint64_t pos, uint32_t n, struct span *ret);
+/* Header at pos into batch. ST_CORRUPT: it cannot be that batch. */
+int walk_header(struct walk *w);
+/* Over the batch at pos. */
+void walk_next(struct walk *w);
+/* The whole batch at pos as spans, its CRC good. ST_TOO_LARGE: needs walk_own(). */
+int walk_spans(struct walk *w, struct span spans[SPANS_MAX], uint32_t *ret_n);
+/* The whole batch at pos in w->own, at own data + (pos - own_pos), its CRC good. */
+int walk_own(struct walk *w);
+void walk_own_drop(struct walk *w);
+/* Behind damage at pos: goes to the next batch that is certainly one.  from_prev: the header at pos
+ * is no good, so the length of the batch before it is in doubt.  ST_CORRUPT: there is none. */
+int walk_search(struct walk *w, bool from_prev);
+void walk_note_damage(struct walk *w, const char *why);
