@@ -24,7 +24,7 @@
 /* Release on every path out of the scope; TAKE() hands ownership over by one visible word. */
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 #define TAKE(var)                               \
-        ({                                      \
+        __extension__({                         \
                 __typeof__(var) taken_ = (var); \
                 (var) = NULL;                   \
                 taken_;                         \
