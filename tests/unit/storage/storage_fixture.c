@@ -208,19 +208,25 @@ static void on_done(struct log_append *a)
         cr_assert_eq(x->done, 1);
 }
 
-struct appended *append_begin(struct partition *p, const struct batch_spec *s)
+struct appended *append_raw(struct partition *p, uint8_t *bytes, uint32_t n)
 {
         struct appended *x = calloc(1, sizeof *x);
-        x->bytes = batch_make(s);
-        const char *why = batch_read(x->bytes.p, x->bytes.n, true, &x->a.info);
+        x->bytes = (struct bytes_of){ bytes, n };
+        const char *why = batch_read(bytes, n, true, &x->a.info);
         cr_assert_null(why, "%s", why);
         x->a.partition = p;
-        x->a.batch = x->bytes.p;
+        x->a.batch = bytes;
         x->a.on_copied = on_copied;
         x->a.on_done = on_done;
         partition_append(&x->a);
         cr_assert_eq(x->copied + x->done, 0, "callbacks come later");
         return x;
+}
+
+struct appended *append_begin(struct partition *p, const struct batch_spec *s)
+{
+        struct bytes_of b = batch_make(s);
+        return append_raw(p, b.p, b.n);
 }
 
 void appended_free(struct appended *x)

@@ -86,6 +86,8 @@ struct appended {
 };
 /* The batch is made here and freed by appended_free(). */
 struct appended *append_begin(struct partition *p, const struct batch_spec *s);
+/* Takes the bytes (malloc). */
+struct appended *append_raw(struct partition *p, uint8_t *bytes, uint32_t n);
 void appended_free(struct appended *x);
 /* Waits; the status. */
 int append_one(struct world *w, struct partition *p, const struct batch_spec *s);
