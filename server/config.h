@@ -14,28 +14,28 @@ struct config_listener {
 };
 
 struct config {
-        char data_dir[4096];                  /* log.dirs */
-        struct config_listener listen;        /* listeners */
-        struct config_listener advertised;    /* advertised.listeners; host "": where it came in */
-        int32_t node_id;                      /* node.id */
-        unsigned shards;                      /* varve.shards; 0: one per core */
+        char data_dir[4096];               /* log.dirs */
+        struct config_listener listen;     /* listeners */
+        struct config_listener advertised; /* advertised.listeners; host "": where it came in */
+        int32_t node_id;                   /* node.id */
+        unsigned shards;                   /* varve.shards; 0: one per core */
         enum { CONFIG_IO_AUTO, CONFIG_IO_URING, CONFIG_IO_POSIX } io; /* varve.io */
-        enum store_durability durability;     /* varve.durability.method */
-        uint64_t memory_limit;                /* memory.limit.bytes; shares of it in config_memory() */
-        int32_t num_partitions;               /* num.partitions */
-        bool auto_create_topics;              /* auto.create.topics.enable */
-        bool delete_topics;                   /* delete.topic.enable */
-        int32_t max_request_bytes;            /* socket.request.max.bytes */
-        int32_t fetch_max_bytes;              /* fetch.max.bytes */
-        int64_t idle_close_ms;                /* connections.max.idle.ms */
-        int32_t max_connections;              /* max.connections */
-        int32_t max_connections_per_ip;       /* max.connections.per.ip */
-        int32_t inflight_requests;            /* varve.connection.max.requests */
-        int64_t retention_check_ms;           /* log.retention.check.interval.ms */
-        int32_t max_partitions;               /* varve.max.partitions: of all topics together */
-        enum log_level log_level;             /* varve.log.level  */
-        enum log_format log_format;           /* varve.log.format */
-        struct config_values *values;         /* every key with value and source, for print and describe */
+        enum store_durability durability;                             /* varve.durability.method */
+        uint64_t memory_limit;          /* memory.limit.bytes; shares of it in config_memory() */
+        int32_t num_partitions;         /* num.partitions */
+        bool auto_create_topics;        /* auto.create.topics.enable */
+        bool delete_topics;             /* delete.topic.enable */
+        int32_t max_request_bytes;      /* socket.request.max.bytes */
+        int32_t fetch_max_bytes;        /* fetch.max.bytes */
+        int64_t idle_close_ms;          /* connections.max.idle.ms */
+        int32_t max_connections;        /* max.connections */
+        int32_t max_connections_per_ip; /* max.connections.per.ip */
+        int32_t inflight_requests;      /* varve.connection.max.requests */
+        int64_t retention_check_ms;     /* log.retention.check.interval.ms */
+        int32_t max_partitions;         /* varve.max.partitions: of all topics together */
+        enum log_level log_level;       /* varve.log.level  */
+        enum log_format log_format;     /* varve.log.format */
+        struct config_values *values; /* every key with value and source, for print and describe */
 };
 
 /* How memory.limit.bytes is divided, per shard where it says so. */
@@ -45,8 +45,8 @@ struct config_memory {
 void config_memory(const struct config *c, unsigned shards, struct config_memory *ret);
 
 struct config_args {
-        const char *file;           /* NULL: none */
-        const char *const *sets;    /* "key=value" */
+        const char *file;        /* NULL: none */
+        const char *const *sets; /* "key=value" */
         unsigned n_sets;
         const char *data_dir, *listen, *io; /* shortcuts, NULL: not given */
         char *const *environ;
@@ -58,10 +58,10 @@ void config_free(struct config *c);
 /* One row per key, for `config print` and DescribeConfigs of a broker. */
 struct config_item {
         const char *key, *value, *unit, *meaning, *fallback;
-        int8_t type;            /* Kafka's config_type */
-        int8_t source;          /* Kafka's config_source */
+        int8_t type;             /* Kafka's config_type */
+        int8_t source;           /* Kafka's config_source */
         const char *source_text; /* "default", "file …:12", "environment", "--set" */
-        bool topic_default;     /* gives a topic key its default */
+        bool topic_default;      /* gives a topic key its default */
 };
 unsigned config_items(const struct config *c, const struct config_item **ret_items);
 /* NULL: unknown key. */

@@ -24,7 +24,7 @@ static const struct config_key own[] = {
         { "advertised.listeners", KEY_STRING, "", "",
             "Address that clients are told to connect to. Default: the address that listeners "
             "names; "
-            "when that is every interface, the host name.",
+            "when that is every interface, the one at which the client came in.",
             FIELD_LISTENER, AT(advertised) },
         { "auto.create.topics.enable", KEY_BOOL, "true", "",
             "Whether asking for the metadata of a topic creates it.", FIELD_BOOL,

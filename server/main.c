@@ -146,11 +146,18 @@ static int command_config(int argc, char **argv)
         return 0;
 }
 
-/* Not in the help: docs/protocol.md is made from it. */
+/* Not in the help: docs/protocol.md is made from these two. */
 static int command_api_table(int argc, char **argv)
 {
         if (argc > 1) return usage("not understood", argv[1]);
         api_table_print(stdout);
+        return 0;
+}
+
+static int command_topic_table(int argc, char **argv)
+{
+        if (argc > 1) return usage("not understood", argv[1]);
+        topic_table_print(stdout);
         return 0;
 }
 
@@ -161,6 +168,7 @@ static const struct {
         { "serve", command_serve },
         { "config", command_config },
         { "api-table", command_api_table },
+        { "topic-table", command_topic_table },
 };
 
 int main(int argc, char **argv)

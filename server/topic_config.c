@@ -29,7 +29,8 @@ static void allowed_text(const struct topic_key *k, char *buf, size_t n)
         } else if (k->type == KEY_LIST) {
                 snprintf(buf, n, "empty, *, or partition:broker,...");
         } else {
-                snprintf(buf, n, "%" PRId64 " to %" PRId64, k->min, k->max);
+                snprintf(buf, n, "%" PRId64 " to %" PRId64 "%s", k->min, k->max,
+                    k->not_zero ? " without 0" : "");
         }
 }
 
@@ -94,7 +95,8 @@ static int parse_number(
 {
         int64_t v;
         if (!text_i64(p->text, &v)) return refuse(k, shown, p->text, "not a whole number", e);
-        if (v < k->min || v > k->max) return refuse(k, shown, p->text, "out of range", e);
+        if (v < k->min || v > k->max || (k->not_zero && v == 0))
+                return refuse(k, shown, p->text, "out of range", e);
         p->number = v;
         snprintf(p->buf, sizeof(p->buf), "%" PRId64, v);
         p->text = str_of(p->buf);

@@ -23,7 +23,7 @@ static const struct topic_key keys[] = {
             .effective = true, .words = words_cleanup, .not_yet = "compact" },
         { "compression.gzip.level", KEY_INT, "-1", "compression.gzip.level",
             "Level when the server compresses with gzip.", .anyway = NO_RECOMPRESSION, .min = -1,
-            .max = 9 },
+            .max = 9, .not_zero = true },
         { "compression.lz4.level", KEY_INT, "9", "compression.lz4.level",
             "Level when the server compresses with lz4.", .anyway = NO_RECOMPRESSION, .min = 1,
             .max = 17 },

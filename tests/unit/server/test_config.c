@@ -176,93 +176,87 @@ Test(config, later_sources_win)
 }
 
 /* faults 75 */
+static const char *const refusals[][2] = {
+        { "num.partitions=0",
+            "--set: num.partitions=0: not allowed; allowed: 1 to 10000 partitions, "
+            "a plain number" },
+        { "num.partitions=", "--set: num.partitions=: not allowed; allowed: 1 to 10000 partitions, "
+                             "a plain number" },
+        { "num.partitions=99999999999999999999",
+            "--set: num.partitions=99999999999999999999: not allowed; "
+            "allowed: 1 to 10000 partitions, a plain number" },
+        { "num.partitions=0x10",
+            "--set: num.partitions=0x10: not allowed; allowed: 1 to 10000 partitions, "
+            "a plain number" },
+        { "fetch.max.bytes=1 MiB",
+            "--set: fetch.max.bytes=1 MiB: not allowed; allowed: 1024 to 2147483647 bytes, "
+            "a plain number" },
+        { "connections.max.idle.ms=10s", "--set: connections.max.idle.ms=10s: not allowed; "
+                                         "allowed: 1000 to 34359738368 ms, a plain number" },
+        { "memory.limit.bytes=1GB",
+            "--set: memory.limit.bytes=1GB: not allowed; allowed: 67108864 to "
+            "17592186044416 bytes, a plain number or one with KiB, MiB or GiB" },
+        { "memory.limit.bytes=1",
+            "--set: memory.limit.bytes=1: not allowed; allowed: 67108864 to "
+            "17592186044416 bytes, a plain number or one with KiB, MiB or GiB" },
+        { "memory.limit.bytes=9999999999 GiB",
+            "--set: memory.limit.bytes=9999999999 GiB: not allowed; allowed: 67108864 to "
+            "17592186044416 bytes, a plain number or one with KiB, MiB or GiB" },
+        { "delete.topic.enable=1",
+            "--set: delete.topic.enable=1: not allowed; allowed: true, false" },
+        { "varve.io=epoll", "--set: varve.io=epoll: not allowed; allowed: auto, uring, posix" },
+        { "varve.log.level=INFO",
+            "--set: varve.log.level=INFO: not allowed; allowed: debug, info, warn, error" },
+        { "varve.durability.method=none", "--set: varve.durability.method=none: not allowed; "
+                                          "allowed: auto, dsync, fdatasync" },
+        { "default.replication.factor=3",
+            "--set: default.replication.factor=3: not allowed; allowed: 1 to 1 replicas, "
+            "a plain number" },
+        { "log.dirs=/a,/b", "--set: log.dirs=/a,/b: not allowed; allowed: one directory" },
+        { "listeners=SSL://:9093", "--set: listeners=SSL://:9093: only PLAINTEXT:// is supported; "
+                                   "allowed: PLAINTEXT://host:port" },
+        { "listeners=PLAINTEXT://:1,PLAINTEXT://:2",
+            "--set: listeners=PLAINTEXT://:1,PLAINTEXT://:2: more than one listener is not "
+            "supported; allowed: PLAINTEXT://host:port" },
+        { "listeners=PLAINTEXT://h", "--set: listeners=PLAINTEXT://h: the port is missing; "
+                                     "allowed: PLAINTEXT://host:port" },
+        { "listeners=PLAINTEXT://h:65536",
+            "--set: listeners=PLAINTEXT://h:65536: the port is not 0 to 65535; "
+            "allowed: PLAINTEXT://host:port" },
+        { "listeners=PLAINTEXT://::1:9092",
+            "--set: listeners=PLAINTEXT://::1:9092: an IPv6 address stands in [ ]; "
+            "allowed: PLAINTEXT://host:port" },
+        { "listeners=PLAINTEXT://a b:1",
+            "--set: listeners=PLAINTEXT://a b:1: the host is malformed; "
+            "allowed: PLAINTEXT://host:port" },
+        { "advertised.listeners=PLAINTEXT://0.0.0.0:9092",
+            "advertised.listeners=0.0.0.0: clients cannot connect to that; name an address "
+            "of this machine that they can reach" },
+        { "log.cleanup.policy=compact", "--set: log.cleanup.policy=compact: not supported "
+                                        "yet; allowed: delete, or empty" },
+        { "log.segment.bytes=1",
+            "--set: log.segment.bytes=1: out of range; allowed: 1048576 to 2147483647" },
+        { "num.partition=1", "--set: num.partition: unknown key (did you mean num.partitions?)" },
+        { "log.retention.hours=1",
+            "--set: log.retention.hours: unknown key; here it is log.retention.ms" },
+        { "process.roles=broker",
+            "--set: process.roles: unknown key; Kafka has it, but it means nothing here: "
+            "remove it" },
+        { "blah=1", "--set: blah: unknown key; `varve config print` shows all" },
+        { "=1", "--set: : unknown key; `varve config print` shows all" },
+        { "novalue", "--set novalue: not key=value" },
+        { "varve.shards=257", "--set: varve.shards=257: not allowed; allowed: 0 to 256 threads, "
+                              "a plain number" },
+};
+
 Test(config, refusals_name_key_value_and_range)
 {
-        static const char *const rows[][2] = {
-                { "num.partitions=0",
-                    "--set: num.partitions=0: not allowed; allowed: 1 to 10000 partitions, "
-                    "a plain number" },
-                { "num.partitions=",
-                    "--set: num.partitions=: not allowed; allowed: 1 to 10000 partitions, "
-                    "a plain number" },
-                { "num.partitions=99999999999999999999",
-                    "--set: num.partitions=99999999999999999999: not allowed; "
-                    "allowed: 1 to 10000 partitions, a plain number" },
-                { "num.partitions=0x10",
-                    "--set: num.partitions=0x10: not allowed; allowed: 1 to 10000 partitions, "
-                    "a plain number" },
-                { "fetch.max.bytes=1 MiB",
-                    "--set: fetch.max.bytes=1 MiB: not allowed; allowed: 1024 to 2147483647 bytes, "
-                    "a plain number" },
-                { "connections.max.idle.ms=10s",
-                    "--set: connections.max.idle.ms=10s: not allowed; "
-                    "allowed: 1000 to 34359738368 ms, a plain number" },
-                { "memory.limit.bytes=1GB",
-                    "--set: memory.limit.bytes=1GB: not allowed; allowed: 67108864 to "
-                    "17592186044416 bytes, a plain number or one with KiB, MiB or GiB" },
-                { "memory.limit.bytes=1",
-                    "--set: memory.limit.bytes=1: not allowed; allowed: 67108864 to "
-                    "17592186044416 bytes, a plain number or one with KiB, MiB or GiB" },
-                { "memory.limit.bytes=9999999999 GiB",
-                    "--set: memory.limit.bytes=9999999999 GiB: not allowed; allowed: 67108864 to "
-                    "17592186044416 bytes, a plain number or one with KiB, MiB or GiB" },
-                { "delete.topic.enable=1",
-                    "--set: delete.topic.enable=1: not allowed; allowed: true, false" },
-                { "varve.io=epoll",
-                    "--set: varve.io=epoll: not allowed; allowed: auto, uring, posix" },
-                { "varve.log.level=INFO",
-                    "--set: varve.log.level=INFO: not allowed; allowed: debug, info, warn, error" },
-                { "varve.durability.method=none",
-                    "--set: varve.durability.method=none: not allowed; "
-                    "allowed: auto, dsync, fdatasync" },
-                { "default.replication.factor=3",
-                    "--set: default.replication.factor=3: not allowed; allowed: 1 to 1 replicas, "
-                    "a plain number" },
-                { "log.dirs=/a,/b", "--set: log.dirs=/a,/b: not allowed; allowed: one directory" },
-                { "listeners=SSL://:9093",
-                    "--set: listeners=SSL://:9093: only PLAINTEXT:// is supported; "
-                    "allowed: PLAINTEXT://host:port" },
-                { "listeners=PLAINTEXT://:1,PLAINTEXT://:2",
-                    "--set: listeners=PLAINTEXT://:1,PLAINTEXT://:2: more than one listener is not "
-                    "supported; allowed: PLAINTEXT://host:port" },
-                { "listeners=PLAINTEXT://h", "--set: listeners=PLAINTEXT://h: the port is missing; "
-                                             "allowed: PLAINTEXT://host:port" },
-                { "listeners=PLAINTEXT://h:65536",
-                    "--set: listeners=PLAINTEXT://h:65536: the port is not 0 to 65535; "
-                    "allowed: PLAINTEXT://host:port" },
-                { "listeners=PLAINTEXT://::1:9092",
-                    "--set: listeners=PLAINTEXT://::1:9092: an IPv6 address stands in [ ]; "
-                    "allowed: PLAINTEXT://host:port" },
-                { "listeners=PLAINTEXT://a b:1",
-                    "--set: listeners=PLAINTEXT://a b:1: the host is malformed; "
-                    "allowed: PLAINTEXT://host:port" },
-                { "advertised.listeners=PLAINTEXT://0.0.0.0:9092",
-                    "advertised.listeners=0.0.0.0: clients cannot connect to that; name an address "
-                    "of this machine that they can reach" },
-                { "log.cleanup.policy=compact", "--set: log.cleanup.policy=compact: not supported "
-                                                "yet; allowed: delete, or empty" },
-                { "log.segment.bytes=1",
-                    "--set: log.segment.bytes=1: out of range; allowed: 1048576 to 2147483647" },
-                { "num.partition=1",
-                    "--set: num.partition: unknown key (did you mean num.partitions?)" },
-                { "log.retention.hours=1",
-                    "--set: log.retention.hours: unknown key; here it is log.retention.ms" },
-                { "process.roles=broker",
-                    "--set: process.roles: unknown key; Kafka has it, but it means nothing here: "
-                    "remove it" },
-                { "blah=1", "--set: blah: unknown key; `varve config print` shows all" },
-                { "=1", "--set: : unknown key; `varve config print` shows all" },
-                { "novalue", "--set novalue: not key=value" },
-                { "varve.shards=257",
-                    "--set: varve.shards=257: not allowed; allowed: 0 to 256 threads, "
-                    "a plain number" },
-        };
-        for (size_t i = 0; i < COUNT_OF(rows); i++) {
-                struct config_args a = { .sets = &rows[i][0], .n_sets = 1 };
+        for (size_t i = 0; i < COUNT_OF(refusals); i++) {
+                struct config_args a = { .sets = &refusals[i][0], .n_sets = 1 };
                 struct config *c = NULL;
                 struct err e;
-                cr_expect_eq(config_load(&a, &c, &e), ST_INVALID, "%s", rows[i][0]);
-                cr_expect_str_eq(e.text, rows[i][1]);
+                cr_expect_eq(config_load(&a, &c, &e), ST_INVALID, "%s", refusals[i][0]);
+                cr_expect_str_eq(e.text, refusals[i][1]);
                 cr_expect_null(c);
         }
 }

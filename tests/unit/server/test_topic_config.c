@@ -254,6 +254,8 @@ Test(topic_config, refusals_name_key_value_and_range)
                 { "leader.replication.throttled.replicas", "1:,",
                     "leader.replication.throttled.replicas=1:,: not such a list; "
                     "allowed: empty, *, or partition:broker,..." },
+                { "compression.gzip.level", "0",
+                    "compression.gzip.level=0: out of range; allowed: -1 to 9 without 0" },
                 { "retention.sm", "1",
                     "retention.sm: unknown topic setting "
                     "(did you mean retention.ms?)" },
