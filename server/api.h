@@ -4,8 +4,8 @@
 
 #include "server/request.h"
 
-#define API_HANDLER(name)                                                                          \
-        void api_##name##_begin(struct request *r);                                                \
+#define API_HANDLER(name)                           \
+        void api_##name##_begin(struct request *r); \
         void api_##name##_finish(struct request *r, struct out *reply)
 
 API_HANDLER(produce);
