@@ -293,7 +293,7 @@ static int set_topic_default(
 int config_key_set(struct config *c, const struct config_key *k, struct str value, char *normal,
     size_t n_normal, struct err *e)
 {
-        int64_t number;
+        int64_t number = 0;
         bool truth;
         int r;
         value = text_trim(value);

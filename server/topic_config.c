@@ -307,7 +307,7 @@ int topic_config_new(const struct config *broker, const struct config_entry *ent
     struct topic_config **ret_config, struct err *e)
 {
         const struct config_entry *last[TOPIC_KEYS] = { NULL };
-        size_t bytes;
+        size_t bytes = 0;
         int r = collect(entries, n, last, &bytes, e);
         if (r < 0) return r;
         struct topic_config *c = build(last, bytes);

@@ -122,7 +122,7 @@ const struct topic_key *topic_keys(unsigned *ret_count)
 static int key_compare(const void *name, const void *row)
 {
         struct str a = *(const struct str *)name, b = str_of(((const struct topic_key *)row)->name);
-        int r = memcmp(a.p, b.p, (size_t)MIN(a.n, b.n));
+        int r = memcmp(a.p, b.p, (size_t)MAX(MIN(a.n, b.n), 0));
         return r ? r : (a.n > b.n) - (a.n < b.n);
 }
 
