@@ -67,7 +67,8 @@ bool sim_chance(struct sim_world *w, unsigned per_thousand);
 /* Power cut: mortal ios are gone (their memory stays until the world is freed, nothing calls back),
  * operations in flight happened in part or not at all, the disk is what survives. */
 void sim_crash(struct sim_world *w);
-/* The process dies and the machine lives: as sim_crash, but all that was written or named stays. */
+/* The process dies and the machine lives: all that was written or named stays, as volatile as it
+ * was. */
 void sim_kill(struct sim_world *w);
 /* A connection breaks: both ends see a reset. */
 void sim_sock_reset(struct sim_world *w, int fd);

@@ -207,15 +207,10 @@ void oracle_lost(struct oracle *o, int32_t partition, uint32_t number)
         if (b->state == SENT_OPEN) b->state = SENT_LOST;
 }
 
-int oracle_high(struct oracle *o, int32_t partition, int64_t high, struct err *e)
+void oracle_high(struct oracle *o, int32_t partition, int64_t high)
 {
         struct oracle_partition *p = &o->partitions[partition];
-        if (high < p->visible)
-                return err_set(e, ST_CORRUPT,
-                    "partition %d: high watermark %" PRId64 " after %" PRId64, partition, high,
-                    p->visible);
-        p->visible = high;
-        return 0;
+        p->visible = MAX(p->visible, high);
 }
 
 /* --- reading --- */

@@ -71,8 +71,9 @@ void oracle_refused(struct oracle *o, int32_t partition, uint32_t number);
 void oracle_failed(struct oracle *o, int32_t partition, uint32_t number);
 /* The connection ended before an answer: it may be there, if all before it are. */
 void oracle_lost(struct oracle *o, int32_t partition, uint32_t number);
-/* A high watermark that a reply named. */
-int oracle_high(struct oracle *o, int32_t partition, int64_t high, struct err *e);
+/* A high watermark that somebody was told.  Replies overtake each other, so a lower one may come
+ * after a higher one; a check of the whole log may not find less than the highest. */
+void oracle_high(struct oracle *o, int32_t partition, int64_t high);
 /* Record bytes of a fetch reply.  *ret_next: the offset after the last whole batch. */
 int oracle_fetched(struct oracle *o, int32_t partition, int64_t from, struct bytes records,
     int64_t *ret_next, struct err *e);

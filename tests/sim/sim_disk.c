@@ -33,6 +33,7 @@ struct sim_inode {
         char born[NAME_MAX_LEN]; /* the name it was created under, for faults by name */
         struct sim_file file;
         struct names now, durable;
+        struct sim_inode *parent; /* of a directory */
 };
 
 struct name_op {
@@ -175,8 +176,11 @@ static int path_walk(struct sim_world *w, int dir_fd, const char *path, struct s
                         if (!e) return -ENOENT;
                         if (!e->inode->dir) return -ENOTDIR;
                         dir = e->inode;
+                        name[0] = '\0';
                 }
-                if (n > 0) {
+                if (n == 2 && strncmp(path, "..", 2) == 0) {
+                        dir = dir->parent;
+                } else if (n > 0) {
                         memcpy(name, path, n);
                         name[n] = '\0';
                 }
@@ -379,6 +383,7 @@ static int64_t do_mkdir(struct sim_world *w, struct sim_op *o)
         if (!x.name[0] || names_find(&dir->now, x.name)) return -EEXIST;
         x.dir = dir;
         x.inode = inode_new(w, true, x.name);
+        x.inode->parent = dir;
         name_change(w, &x);
         return 0;
 }
@@ -396,6 +401,7 @@ static int64_t do_rename(struct sim_world *w, struct sim_op *o)
         if (to) to->inode->nameless = true;
         x.inode = e->inode;
         x.inode->nameless = false;
+        if (x.inode->dir) x.inode->parent = x.dir2;
         name_change(w, &x);
         return 0;
 }
@@ -493,8 +499,10 @@ int64_t sim_disk_do(struct sim_world *w, struct sim_op *o)
 void sim_disk_fail(struct sim_world *w, struct sim_op *o)
 {
         if (o->op->kind == IO_SYNC) {
-                struct sim_inode *i = sim_fd_get(w, o->op->fd)->inode;
-                if (!i->dir) sim_file_forget(&i->file, o->seen);
+                /* Kernels mark pages clean that they failed to write; past O_DIRECT there are none.
+                 */
+                struct sim_fd *f = sim_fd_get(w, o->op->fd);
+                if (!f->inode->dir && !f->direct) sim_file_forget(&f->inode->file, o->seen);
         } else if (o->op->kind == IO_WRITE && o->fault == EIO && sim_chance(w, 500)) {
                 struct sim_inode *i = sim_fd_get(w, o->op->fd)->inode;
                 size_t n = (size_t)sim_below(w, iov_total(o->op) / SIM_GRANULE + 1) * SIM_GRANULE;
@@ -533,6 +541,7 @@ void sim_disk_init(struct sim_world *w)
         w->disk.limit = w->options.disk_bytes ? w->options.disk_bytes : UINT64_C(64) << 30;
         w->disk.journaled = sim_chance(w, 500);
         w->disk.root = inode_new(w, true, "/");
+        w->disk.root->parent = w->disk.root;
 }
 
 void sim_disk_free(struct sim_world *w)
@@ -543,14 +552,14 @@ void sim_disk_free(struct sim_world *w)
                 inode_free(CONTAINER_OF(w->disk.inodes.next, struct sim_inode, link));
 }
 
-static void names_crash(struct sim_world *w, bool lose)
+static void names_crash(struct sim_world *w)
 {
         struct list *ops = &w->disk.name_ops;
         unsigned keep = (unsigned)sim_below(w, 1001);
         bool ended = false;
         while (!list_empty(ops)) {
                 struct name_op *x = CONTAINER_OF(ops->next, struct name_op, link);
-                bool kept = !lose || (!ended && sim_chance(w, keep));
+                bool kept = !ended && sim_chance(w, keep);
                 if (w->disk.journaled && !kept) ended = true;
                 if (kept && name_apply(x, true))
                         w->stats.names_kept++;
@@ -573,11 +582,12 @@ void sim_disk_crash(struct sim_world *w, bool lose)
         for (size_t i = 0; i < w->n_fds; i++)
                 if (w->fds[i].type == SIM_FD_FILE && w->fds[i].mortal)
                         sim_fd_close_file(w, SIM_FD_FIRST + (int)i);
-        names_crash(w, lose);
+        if (!lose) return;
+        names_crash(w);
         struct list *all = &w->disk.inodes;
         for (struct list *l = all->next; l != all; l = l->next) {
                 struct sim_inode *i = CONTAINER_OF(l, struct sim_inode, link);
-                sim_file_crash(w, &i->file, lose);
+                sim_file_crash(w, &i->file);
                 names_copy(&i->now, &i->durable);
                 i->reached = false;
         }

@@ -259,12 +259,8 @@ static void crash_write(struct sim_world *w, struct sim_file *f, struct sim_chan
         }
 }
 
-void sim_file_crash(struct sim_world *w, struct sim_file *f, bool lose)
+void sim_file_crash(struct sim_world *w, struct sim_file *f)
 {
-        if (!lose) {
-                sim_file_sync(f, UINT64_MAX);
-                return;
-        }
         /* Sizes travel through a journal, in order: a random prefix of them stays. */
         bool sizes = true;
         while (!list_empty(&f->changes)) {

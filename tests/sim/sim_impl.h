@@ -105,7 +105,7 @@ void sim_disk_start(struct sim_world *w, struct sim_op *o);
 int64_t sim_disk_do(struct sim_world *w, struct sim_op *o);
 /* The operation fails: what it may do all the same. */
 void sim_disk_fail(struct sim_world *w, struct sim_op *o);
-/* lose: a power cut; else everything volatile is kept. */
+/* lose: a power cut; else what is volatile stays, and stays volatile. */
 void sim_disk_crash(struct sim_world *w, bool lose);
 void sim_fd_close_file(struct sim_world *w, int fd);
 const char *sim_fd_name(struct sim_world *w, int fd);
@@ -142,7 +142,7 @@ void sim_file_sync(struct sim_file *f, uint64_t seq);
 void sim_file_dsync(struct sim_file *f, uint64_t off, uint64_t len);
 /* Changes up to seq will never become durable (a failed sync). */
 void sim_file_forget(struct sim_file *f, uint64_t seq);
-void sim_file_crash(struct sim_world *w, struct sim_file *f, bool lose);
+void sim_file_crash(struct sim_world *w, struct sim_file *f);
 int sim_file_flip(struct sim_file *f, uint64_t bit);
 
 /* sim_net.c */

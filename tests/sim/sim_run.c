@@ -35,6 +35,7 @@ struct run {
         struct oracle oracle;
         struct script_env env;
         struct script *scripts[SCRIPTS_MAX];
+        bool no_direct, cut_only;
         int32_t partitions;
         uint32_t segment_bytes;
         uint64_t turns;            /* since time moved last */
@@ -251,6 +252,8 @@ static int die(struct run *x)
 {
         uint64_t how = below(x, 10);
         int r = 0;
+        if (x->cut_only)
+                how = 1; /* a sync failed without O_DIRECT: only a power cut is honest then */
         if (how < 7) {
                 sim_crash(x->world);
                 x->result->crashes++;
@@ -263,7 +266,7 @@ static int die(struct run *x)
         }
         x->server = NULL;
         if (r == 0) r = end_scripts(x);
-        x->env.storage_may_fail = false;
+        x->env.storage_may_fail = x->cut_only = false;
         return r;
 }
 
@@ -282,6 +285,7 @@ static void break_something(struct run *x)
                 { IO_MKDIR, 0, ENOSPC, false, NULL },
         };
         struct sim_fault f = faults[below(x, COUNT_OF(faults))];
+        x->cut_only = x->no_direct && f.kind == IO_SYNC;
         f.nth = 1 + below(x, 60);
         x->env.storage_may_fail = true;
         sim_fail(x->world, &f);
@@ -405,7 +409,7 @@ void sim_run(const struct sim_run_options *o, struct sim_result *ret)
                 .no_direct = o->seed % 7 == 0,
         };
         static struct run x;
-        x = (struct run){ .world = sim_world_new(&w), .result = ret };
+        x = (struct run){ .world = sim_world_new(&w), .result = ret, .no_direct = w.no_direct };
         *ret = (struct sim_result){ 0 };
         sim_client_io_new(x.world, &x.client_io);
         x.partitions = 1 + (int32_t)below(&x, PARTITIONS_MAX);
