@@ -380,9 +380,10 @@ static void group_done(struct message *m)
         g->back = true;
         request_charge(f->r, g->own.arena.used);
         assert(f->groups_out > 0);
-        f->groups_out--;
-        fetch_answer(f); /* the others, if there are */
-        if (f->groups_out > 0) return;
+        if (--f->groups_out > 0) {
+                fetch_answer(f); /* the others answer too, now */
+                return;
+        }
         f->answering = true;
         timer_cancel(&f->r->shard->own.timers, &f->deadline);
         request_done(f->r);

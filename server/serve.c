@@ -17,13 +17,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef VARVE_VERSION
 #define VARVE_VERSION "0.1.0"
 #endif
 
-enum { EXIT_FAILED = 1, EXIT_NO_URING = 3, SLEEP_NS_MAX = 1000 * 1000 * 1000 };
+enum { EXIT_FAILED = 1, EXIT_NO_URING = 3, SAME_WISH_MS = 100, SLEEP_NS_MAX = 1000 * 1000 * 1000 };
 
 /* How the threads wait for each other at start. */
 struct gate {
@@ -156,6 +157,13 @@ static void *runner_main(void *runner)
         return NULL;
 }
 
+static uint64_t now_ms(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / (1000 * 1000);
+}
+
 static void *signals_main(void *serve)
 {
         struct serve *s = serve;
@@ -166,9 +174,15 @@ static void *signals_main(void *serve)
         sigaddset(&set, SIGHUP);
         sigaddset(&set, SIGUSR2); /* ours: the server has ended */
         pthread_setname_np(pthread_self(), "signals");
+        uint64_t first_ms = 0;
         for (int how = 1, sig;;) {
                 if (sigwait(&set, &sig) != 0 || sig == SIGHUP) continue;
                 if (sig == SIGUSR2) return NULL;
+                /* A supervisor may tell the process and its group: that is one wish. */
+                if (how == 1)
+                        first_ms = now_ms();
+                else if (now_ms() - first_ms < SAME_WISH_MS)
+                        continue;
                 log_event(LOG_INFO,
                     how == 1 ? "stopping: what is in flight ends first" : "stopping at once",
                     LOG_STR("signal", strsignal(sig)), LOG_END);
