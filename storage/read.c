@@ -229,9 +229,11 @@ static void read_end(struct walk *w, int status)
         if (status != ST_OK && r->total > 0)
                 status = ST_OK; /* whole batches are good as they are */
         r->status = status;
-        if (r->total > 0)
+        if (r->total > 0) {
                 hint_set(w->partition, r->offset,
                     (struct hint){ .offset = w->expect, .virt = w->segment->virt + w->pos });
+                walk_ahead(w, w->pos / CACHE_BLOCK);
+        }
         walk_free(w);
 }
 

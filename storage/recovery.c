@@ -90,11 +90,17 @@ static int64_t scan_open(struct recovery *v, const struct segment *s, struct sca
         return 0;
 }
 
+static const struct checkpoint_mark *mark_of(struct recovery *v, const struct segment *s)
+{
+        const struct checkpoint_mark *m = checkpoint_find(v->ls->store, &v->partition->key);
+        return m && m->segment == s->base_offset ? m : NULL;
+}
+
 /* Starts where the mark says that all before is settled.  False: the file is shorter than that. */
 static bool scan_from_mark(struct recovery *v, const struct segment *s, struct scan *c)
 {
-        const struct checkpoint_mark *m = checkpoint_find(v->ls->store, &v->partition->key);
-        if (!m || m->segment != s->base_offset) return true;
+        const struct checkpoint_mark *m = mark_of(v, s);
+        if (!m) return true;
         if (m->position > c->file_size) return false;
         c->pos = m->position;
         c->expect = m->offset;
@@ -226,21 +232,46 @@ static uint32_t newest_facts(struct recovery *v, struct segment *s, struct scan 
         return facts;
 }
 
-/* Durable before anything is written behind it. */
-static int64_t cut_file(struct recovery *v, const struct scan *c)
+static int64_t sync_dir(struct recovery *v)
 {
+        char dir[STORE_NAME_MAX];
+        partition_dir_name(v->partition, dir);
+        int64_t fd = file_open(v->ls->io, v->ls->store->data_fd, dir, O_RDONLY | O_DIRECTORY);
+        if (fd < 0) return fd;
+        int64_t r = file_sync(v->ls->io, (int)fd);
+        file_close(v->ls->io, (int)fd);
+        return r;
+}
+
+/* What was found may have been on its way when the process died: readable now, gone after a power
+ * cut. It becomes durable before anybody sees it; a mark says that it is already. */
+static int64_t newest_settle(struct recovery *v, const struct segment *s, const struct scan *c)
+{
+        const struct checkpoint_mark *m = mark_of(v, s);
+        int64_t r = 0;
+        if (!m || c->pos > m->position) r = file_sync(v->ls->io, c->fd);
+        if (r >= 0 && !m) r = sync_dir(v);
+        return r;
+}
+
+static int64_t newest_cut(struct recovery *v, const struct segment *s, const struct scan *c)
+{
+        char name[STORE_NAME_MAX];
         struct io_op op;
+        segment_name(s, ".log", name);
+        log_event(LOG_WARN, "torn tail cut", LOG_STR("file", name), LOG_INT("position", c->pos),
+            LOG_INT("bytes", c->file_size - c->pos), LOG_INT("offset", c->expect),
+            LOG_STR("cause", c->why), LOG_END);
         io_truncate(v->ls->io, &op, c->fd, c->pos);
         int64_t r = io_await(v->ls->io, &op);
+        /* Durable before anything is written behind it. */
         return r < 0 ? r : file_sync(v->ls->io, c->fd);
 }
 
 static void newest_apply(struct recovery *v, struct segment *s, struct scan *c, uint32_t facts)
 {
         const struct recovery_case *row = recovery_decide(facts);
-        char name[STORE_NAME_MAX];
         int64_t r = 0;
-        segment_name(s, ".log", name);
         segment_take(s, c);
         s->first_append_ns = io_now_ns(v->ls->io);
         s->allocated = row->action == RECOVERY_ROOM ? c->file_size : c->pos;
@@ -248,11 +279,8 @@ static void newest_apply(struct recovery *v, struct segment *s, struct scan *c, 
                 offline(v->partition, s, row->label, c->pos);
                 return;
         }
-        if (row->action != RECOVERY_CUT) return;
-        log_event(LOG_WARN, "torn tail cut", LOG_STR("file", name), LOG_INT("position", c->pos),
-            LOG_INT("bytes", c->file_size - c->pos), LOG_INT("offset", c->expect),
-            LOG_STR("cause", c->why), LOG_END);
-        r = cut_file(v, c);
+        if (row->action == RECOVERY_CUT) r = newest_cut(v, s, c);
+        if (r >= 0) r = newest_settle(v, s, c);
         if (r < 0) offline(v->partition, s, strerror((int)-r), c->pos);
 }
 

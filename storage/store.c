@@ -153,7 +153,9 @@ static int open_data(struct store *s, struct io *io, struct err *e)
         if (r == 0) r = open_dir(io, s->dir_fd, "p");
         if (r < 0) return fail(e, s, "make p", r);
         s->data_fd = (int)r;
-        return ST_OK;
+        /* A killed server may have left directories whose names are not durable yet. */
+        r = file_sync(io, s->data_fd);
+        return r < 0 ? fail(e, s, "sync p", r) : ST_OK;
 }
 
 /* DIR/clean is only true while nobody writes. */

@@ -137,11 +137,11 @@ void walk_next(struct walk *w)
 /* --- bytes
  * ---------------------------------------------------------------------------------------------------
  */
-static void walk_ahead(struct walk *w, uint64_t number)
+void walk_ahead(struct walk *w, uint64_t number)
 {
         size_t n = MIN((size_t)AHEAD_MAX, w->ls->cache_limit / CACHE_BLOCK / 4);
         if (!w->sequential) return;
-        for (size_t i = 1; i <= n; i++) cache_ahead(w->ls, w->segment, number + i);
+        for (size_t i = 0; i < n; i++) cache_ahead(w->ls, w->segment, number + i);
 }
 
 static int span_from_cache(struct walk *w, uint64_t pos, uint32_t n, struct span *ret)
@@ -151,8 +151,10 @@ static int span_from_cache(struct walk *w, uint64_t pos, uint32_t n, struct span
         uint32_t at = (uint32_t)(pos % CACHE_BLOCK);
         n = MIN(n, (uint32_t)CACHE_BLOCK - at);
         struct cached *c = cache_get(w, number, at + n, &st);
-        walk_ahead(w, number);
-        if (!c) return st;
+        if (!c) {
+                walk_ahead(w, number + 1); /* may evict: only now, when nothing is held */
+                return st;
+        }
         *ret = (struct span){
                 .p = c->block->data + at,
                 .n = n,

@@ -77,6 +77,8 @@ uint64_t walk_limit(const struct walk *w);
 /* The first offset behind walk_limit(). */
 int64_t walk_limit_offset(const struct walk *w);
 void walk_at(struct walk *w, struct index_spot spot);
+/* A sequential reader will want these blocks next.  Spans are no good afterwards. */
+void walk_ahead(struct walk *w, uint64_t number);
 int walk_span(struct walk *w, uint64_t pos, uint32_t n, struct span *ret);
 /* Header at pos into batch. ST_CORRUPT: it cannot be that batch. */
 int walk_header(struct walk *w);
