@@ -80,7 +80,7 @@ class Run:
 
     def partitions(self, topic):
         with wire.Connection(self.address) as c:
-            _, error, partitions = c.metadata(topic)
+            _, error, partitions = c.metadata(topic, create=False)
         return len(partitions) if error == 0 else 0
 
     def check_times(self, client, topic, partitions, instants):

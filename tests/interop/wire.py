@@ -69,12 +69,18 @@ class Connection:
             raise ValueError("an answer to another request")
         return answer
 
-    def metadata(self, topic):
-        """Metadata v1: (brokers, error of the topic, its partitions as (error, index, leader))."""
-        answer = self.call(METADATA, 1, struct.pack(">i", 1) + string(topic))
+    def metadata(self, topic, create=True):
+        """(brokers, error of the topic, its partitions as (error, index, leader)).  Metadata v1 always
+        asks for a missing topic to be created; without `create`, v4 is the first that can refuse."""
+        body = struct.pack(">i", 1) + string(topic)
+        answer = self.call(METADATA, 1, body) if create else self.call(METADATA, 4, body + b"\0")
+        if not create:
+            answer.take("i")  # throttle time
         brokers = answer.array(
             lambda: (answer.take("i"), answer.string(), answer.take("i"), answer.string())
         )
+        if not create:
+            answer.string()  # cluster id
         answer.take("i")  # controller
 
         def partition():
