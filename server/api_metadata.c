@@ -86,12 +86,26 @@ struct answer {
         int32_t n_partitions;
 };
 
-/* One array serves all topics: partitions differ in their number only. */
-static bool share_partitions(struct answer *a)
+/* Partitions of the largest topic that the answer will have. */
+static int32_t most_partitions(const struct answer *a)
 {
         const struct registry_view *v = a->r->view;
         int32_t most = 0;
-        for (uint32_t i = 0; i < v->count; i++) most = MAX(most, v->by_name[i]->partitions);
+        bool all = wants_all(a->r, a->req), by_id = asks_by_id(a->r, a->req);
+        for (uint32_t i = 0; all && i < v->count; i++) most = MAX(most, v->by_name[i]->partitions);
+        for (int32_t i = 0; !all && i < a->req->topics.n; i++) {
+                const struct metadata_req_topics *asked = &a->req->topics.at[i];
+                const struct topic *t =
+                    by_id ? registry_find_id(v, asked->topic_id) : registry_find(v, asked->name);
+                if (t) most = MAX(most, t->partitions);
+        }
+        return most;
+}
+
+/* One array serves all topics: partitions differ in their number only. */
+static bool share_partitions(struct answer *a)
+{
+        int32_t most = most_partitions(a);
         struct i32_array us = admin_replicas(a->r);
         a->partitions = arena_array(&a->r->arena, (size_t)most + 1, sizeof(*a->partitions));
         if (!a->partitions || us.n == 0) return false;

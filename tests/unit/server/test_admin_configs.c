@@ -115,7 +115,7 @@ Test(describe_configs, broker)
                 struct describe_configs_res res = describe(&g, v, &r, 1);
                 const result *x = &res.results.at[0];
                 cr_assert_eq(x->error_code, 0);
-                cr_assert_eq(x->configs.n, n);
+                cr_assert_eq(x->configs.n, (int32_t)n);
                 const setting *s = find(x, "num.partitions");
                 cr_expect(str_eq(s->value, STR("7")) && s->read_only);
                 if (v >= 1) cr_expect_eq(s->config_source, SOURCE_STATIC_BROKER);

@@ -205,7 +205,7 @@ Test(metadata, operations_when_asked)
 Test(metadata, a_flood_creates_a_few_at_a_time)
 {
         enum { N = 150 };
-        static char names[N][8];
+        static char names[N][16];
         struct metadata_req_topics t[N];
         struct rig g;
         rig_open(&g, NULL);
@@ -223,6 +223,25 @@ Test(metadata, a_flood_creates_a_few_at_a_time)
                 cr_expect_leq(created - before, 64);
         }
         cr_expect_eq(created, N);
+        rig_close(&g);
+}
+
+/* An answer that is too large for its memory ends that connection; others are served on. */
+Test(metadata, memory_is_bounded)
+{
+        struct rig g;
+        rig_open(&g, NULL);
+        cr_assert_eq(rig_create(&g, "large", 90000), 0);
+        cr_assert_eq(rig_create(&g, "small", 1), 0);
+        const struct shard *s = &g.server->shards[0];
+        for (int i = 0; i < 3; i++) {
+                struct metadata_req req = { .topics = { -1, NULL } };
+                struct metadata_res res;
+                cr_expect_not(rig_call(&g, API_METADATA, 9, &req, &res));
+                cr_expect_eq(rig_topic(&g, "small")->error_code, 0);
+        }
+        for (int i = 0; i < 100; i++) rig_turn(&g);
+        cr_expect_lt(s->own.arenas.used, s->own.arenas.limit / 4, "it came back");
         rig_close(&g);
 }
 

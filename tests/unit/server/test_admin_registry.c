@@ -165,6 +165,44 @@ Test(registry, churn_stays_within_the_limit)
         rig_close(&g);
 }
 
+/* Enough commands that the log is rewritten as a snapshot and its head goes. */
+Test(registry, a_long_history_becomes_a_snapshot)
+{
+        static char list[16001];
+        struct rig g;
+        rig_open(&g, NULL);
+        for (size_t i = 0; i + 4 <= sizeof(list); i += 4) memcpy(list + i, "0:1,", 4);
+        struct create_topics_req_topics_configs c = { STR("leader.replication.throttled.replicas"),
+                { list, sizeof(list) - 2 } };
+        for (int i = 0; i < 400; i++) {
+                char name[16];
+                snprintf(name, sizeof(name), "s%d", i);
+                struct create_topics_req_topics t = { .name = str_of(name),
+                        .num_partitions = 1,
+                        .replication_factor = 1,
+                        .configs = { 1, &c } };
+                struct create_topics_req req = { .topics = { 1, &t } };
+                struct create_topics_res res;
+                cr_assert(rig_call(&g, API_CREATE_TOPICS, 4, &req, &res));
+                cr_assert_eq(res.topics.at[0].error_code, 0);
+                if (i % 40) cr_assert_eq(rig_delete(&g, name), 0);
+        }
+        struct partition_state state;
+        struct partition *log = partition_find(g.server->shards[0].own.log, registry_topic_id, 0);
+        cr_assert_not_null(log);
+        for (int i = 0; i < 1000; i++) rig_turn(&g);
+        partition_get_state(log, &state);
+        cr_expect_gt(state.log_start, 0, "the head is gone");
+        rig_restart(&g);
+        const struct registry_view *v = g.server->shards[0].own.view;
+        cr_expect_eq(v->count, 10);
+        const struct topic *t = registry_find(v, STR("s40"));
+        cr_assert_not_null(t);
+        cr_expect_eq(t->config->n_set, 1);
+        cr_expect_eq(t->config->set[0].value.n, (int32_t)sizeof(list) - 2);
+        rig_close(&g);
+}
+
 /* Every shard has a change's view by the time its answer leaves. */
 Test(registry, views_are_everywhere_when_the_answer_comes)
 {
@@ -190,7 +228,7 @@ Test(registry, views_are_everywhere_when_the_answer_comes)
 Test(registry, changes_of_one_turn_share_a_view)
 {
         enum { N = 500 };
-        static char names[N][8];
+        static char names[N][16];
         static struct create_topics_req_topics t[N];
         struct rig g;
         rig_open(&g, NULL);
