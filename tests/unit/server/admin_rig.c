@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -110,6 +111,8 @@ static void client_connect(struct rig *g)
         g->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         cr_assert_geq(g->fd, 0);
         cr_assert_eq(connect(g->fd, (struct sockaddr *)&to, sizeof(to)), 0, "%s", strerror(errno));
+        int one = 1;
+        cr_assert_eq(setsockopt(g->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), 0);
         cr_assert_eq(fcntl(g->fd, F_SETFL, O_NONBLOCK), 0);
 }
 
