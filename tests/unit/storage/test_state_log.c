@@ -21,10 +21,12 @@ static void table_reset(void *arg)
 static int table_apply(void *arg, struct bytes key, struct bytes value, struct err *e)
 {
         struct table *t = arg;
-        if (key.n != 1 || key.p[0] >= KEYS || value.n < 4) return err_set(e, ST_CORRUPT, "bad command");
+        if (key.n != 1 || key.p[0] >= KEYS || value.n < 4)
+                return err_set(e, ST_CORRUPT, "bad command");
         t->value[key.p[0]] = load_be32(value.p);
         t->applied++;
-        if (t->refuse_at && t->applied == t->refuse_at) return err_set(e, ST_CORRUPT, "told to fail");
+        if (t->refuse_at && t->applied == t->refuse_at)
+                return err_set(e, ST_CORRUPT, "told to fail");
         return 0;
 }
 
@@ -72,8 +74,9 @@ static struct command *put(struct state_log *sl, uint8_t key, uint32_t value, in
         struct command *x = calloc(1, sizeof *x);
         x->key = key;
         store_be32(x->value, value);
-        x->c = (struct state_command){ .key = { &x->key, 1 }, .value = { x->value, size },
-                .on_applied = on_applied };
+        x->c = (struct state_command){
+                .key = { &x->key, 1 }, .value = { x->value, size }, .on_applied = on_applied
+        };
         state_log_append(sl, &x->c);
         cr_assert(!x->done);
         return x;
@@ -92,7 +95,8 @@ static struct state_log *open_log(struct world *w, struct table *t)
 static void put_many(struct world *w, struct state_log *sl, uint32_t from, uint32_t n, int32_t size)
 {
         struct command **all = calloc(n, sizeof(struct command *));
-        for (uint32_t i = 0; i < n; i++) all[i] = put(sl, (uint8_t)((from + i) % KEYS), from + i, size);
+        for (uint32_t i = 0; i < n; i++)
+                all[i] = put(sl, (uint8_t)((from + i) % KEYS), from + i, size);
         for (uint32_t i = 0; i < n; i++) {
                 world_until(w, &all[i]->done);
                 cr_assert_eq(all[i]->status, ST_OK);
@@ -156,15 +160,20 @@ STORAGE_TEST(state_log, a_snapshot_replaces_the_log_before_it)
 }
 
 /* Records of each type by hand. */
-static void append_typed(struct world *w, struct partition *p, char type, uint8_t key, uint32_t value, int vn)
+static void append_typed(
+    struct world *w, struct partition *p, char type, uint8_t key, uint32_t value, int vn)
 {
         uint8_t k[2] = { (uint8_t)type, key }, v[8];
         store_be64(v, value);
         if (vn == 4) store_be32(v, value);
-        struct record_in r = { .timestamp = 1, .key = { k, type == 'B' || type == 'E' ? 1 : 2 },
-                .value = { v, vn } };
-        struct batch_build in = { .producer_id = -1, .producer_epoch = -1, .base_sequence = -1,
-                .records = &r, .count = 1 };
+        struct record_in r = {
+                .timestamp = 1, .key = { k, type == 'B' || type == 'E' ? 1 : 2 }, .value = { v, vn }
+        };
+        struct batch_build in = { .producer_id = -1,
+                .producer_epoch = -1,
+                .base_sequence = -1,
+                .records = &r,
+                .count = 1 };
         struct appended *x = calloc(1, sizeof *x);
         x->bytes.p = malloc(batch_encode_bound(&in));
         int64_t n = batch_encode(&in, NULL, (struct bytes_mut){ NULL, 0 },
