@@ -95,7 +95,7 @@ static size_t encode(
         for (uint32_t i = 0; i < b->count; i++) {
                 uint32_t n = value_size(b, i);
                 value_fill(values + at, s->partition, number, i, n);
-                records[i].timestamp = 1767225600000 + number;
+                records[i].timestamp = 1767139200000 + number;
                 records[i].key = (struct bytes){ NULL, -1 };
                 records[i].value = (struct bytes){ values + at, (int32_t)n };
                 at += n;

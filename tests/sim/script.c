@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { PARTS_MAX = 3, REPLY_ARENA = 64 << 20, FETCH_BYTES = 1 << 20 };
+enum { BATCH_BYTES = 1000000, PARTS_MAX = 3, REPLY_ARENA = 64 << 20, FETCH_BYTES = 1 << 20 };
 
 static void pump(struct script *s);
 
@@ -98,8 +98,10 @@ static void on_produced(struct client_request *q, struct bytes payload)
         struct script *s = q->owner;
         struct note *note = q->note;
         if (payload.n < 0 || q->no_reply) {
+                /* With a failing disk one may have been refused and the next one taken. */
                 for (int32_t i = 0; i < note->n; i++)
-                        oracle_lost(s->env->oracle, note->partition[i], note->number[i]);
+                        (s->env->storage_may_fail ? oracle_failed : oracle_lost)(
+                            s->env->oracle, note->partition[i], note->number[i]);
                 if (payload.n >= 0) pump(s);
                 return;
         }
@@ -125,10 +127,12 @@ static enum codec draw_codec(struct script_env *env)
         return (enum codec)(1 + script_below(env, CODEC_COUNT - 1));
 }
 
-static uint32_t draw_value(struct script_env *env)
+/* The batch stays below the default of max.message.bytes. */
+static uint32_t draw_value(struct script_env *env, uint32_t count)
 {
         if (chance(env, 700)) return MIN(env->value_max, 200u);
-        return (uint32_t)(16 + script_below(env, env->value_max));
+        uint32_t size = 16 + (uint32_t)script_below(env, env->value_max);
+        return MIN(size, BATCH_BYTES / count);
 }
 
 static void produce(struct script *s)
@@ -146,10 +150,10 @@ static void produce(struct script *s)
                         .partition = s->o.first + (first + i) % s->o.partitions,
                         .stream = s->stream,
                         .count = 1 + (uint32_t)script_below(env, env->records_max),
-                        .size_max = draw_value(env),
                         .size_seed = (uint32_t)env->random(env->random_arg),
                         .codec = version >= 7 ? draw_codec(env) : CODEC_NONE,
                 };
+                send.size_max = draw_value(env, send.count);
                 size_t size;
                 uint8_t *bytes = oracle_batch_new(env->oracle, &send, &size, &note->number[i]);
                 produce_req_topic_data_partition_data_init(&parts[i]);
@@ -361,7 +365,7 @@ static void send_list_offsets(struct script *s)
             s->o.first + (int32_t)script_below(s->env, (uint64_t)s->o.partitions);
         part.timestamp = -1 - (int64_t)script_below(s->env, 3);
         if (chance(s->env, 400))
-                part.timestamp = 1767225600000 + (int64_t)script_below(s->env, 400);
+                part.timestamp = 1767139200000 + (int64_t)script_below(s->env, 400);
         topic.name = str_of(s->env->topic);
         topic.partitions.n = 1;
         topic.partitions.at = &part;

@@ -325,6 +325,11 @@ static void mix(struct sim_world *w, struct sim_op *o, size_t n)
         free(late);
 }
 
+static bool holds_records(const struct sim_inode *i)
+{
+        return strstr(i->born, ".log") != NULL;
+}
+
 static int64_t do_write(struct sim_world *w, struct sim_op *o)
 {
         struct sim_fd *f = sim_fd_get(w, o->op->fd);
@@ -349,7 +354,7 @@ static int64_t do_sync(struct sim_world *w, struct sim_op *o)
         w->stats.syncs++;
         if (f->inode->dir && w->options.lie != SIM_LIE_DIR_SYNC)
                 names_sync(w, f->inode, o->seen);
-        else if (!f->inode->dir && w->options.lie != SIM_LIE_SYNC)
+        else if (!f->inode->dir && !(w->options.lie == SIM_LIE_SYNC && holds_records(f->inode)))
                 sim_file_sync(&f->inode->file, o->seen);
         return 0;
 }

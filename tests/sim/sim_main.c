@@ -35,7 +35,7 @@ struct main {
                 uint64_t seed;
         } running[JOBS_MAX];
         struct sim_result *results; /* shared with the children, one per job */
-        struct sim_result total;
+        struct sim_result total, first_failure;
         uint64_t done, failed;
 };
 
@@ -90,6 +90,7 @@ static void finish(struct main *m, unsigned job, int status)
         add(&m->total, r);
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
         m->failed++;
+        if (m->failed == 1) m->first_failure = *r;
         if (m->failed > FAILURES_SHOWN || m->lie != SIM_HONEST) return;
         const char *why = r->failed ? r->error.text : "ended early";
         if (WIFSIGNALED(status)) why = strsignal(WTERMSIG(status));
@@ -157,8 +158,9 @@ int main(int argc, char **argv)
         run_all(&m);
         const struct sim_result *t = &m.total;
         if (m.lie != SIM_HONEST) {
-                printf("%s - the lie \"%s\" is noticed within %" PRIu64 " seeds\n",
-                    m.failed ? "ok" : "not ok", lie_names[m.lie], m.done);
+                printf("%s - the lie \"%s\" is noticed within %" PRIu64 " seeds: %s\n",
+                    m.failed ? "ok" : "not ok", lie_names[m.lie], m.done,
+                    m.first_failure.error.text);
                 return m.failed ? 0 : 1;
         }
         printf("%s - %" PRIu64 " seeds, %" PRIu64 " failed: %" PRIu64 " lives, %" PRIu64

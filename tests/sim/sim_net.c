@@ -407,6 +407,8 @@ void sim_net_init(struct sim_world *w)
         list_init(&w->net.listeners);
         w->net.next_port = PORT_FIRST;
         w->net.window = windows[sim_below(w, COUNT_OF(windows))];
+        /* Bytes per second is window over delay: not so few that deadlines of seconds pass. */
+        if (w->net_ns > 100000) w->net.window = MAX(w->net.window, (size_t)64 << 10);
 }
 
 void sim_net_free(struct sim_world *w)

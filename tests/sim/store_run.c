@@ -415,7 +415,7 @@ static int die(struct run *x)
         }
         while (!list_empty(&x->appends)) {
                 struct append *p = CONTAINER_OF(x->appends.next, struct append, link);
-                oracle_lost(&x->oracle, p->partition, p->number);
+                (x->may_fail ? oracle_failed : oracle_lost)(&x->oracle, p->partition, p->number);
                 append_free(p);
         }
         return 0;
