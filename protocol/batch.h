@@ -59,34 +59,35 @@ static inline int64_t batch_last_offset(const struct batch *b)
         return b->base_offset + b->last_offset_delta;
 }
 
-/* Decodes the header that begins at p; n bytes are there.  NULL: fine, else the reason.  Checks what
- * makes the bytes a batch at all (61 bytes present, length in range and within n when whole is true,
- * magic 2, count and deltas not negative).  Does not check the CRC. */
+/* Decodes the header that begins at p; n bytes are there.  NULL: fine, else the reason.  Checks
+ * what makes the bytes a batch at all (61 bytes present, length in range and within n when whole is
+ * true, magic 2, count and deltas not negative).  Does not check the CRC. */
 const char *batch_read(const uint8_t *p, size_t n, bool whole, struct batch *ret);
 /* CRC over the whole batch at p (size bytes). */
 bool batch_crc_ok(const uint8_t *p, const struct batch *b);
 
 /* What a client's batch may not look like, beyond batch_read: base_offset 0, count > 0,
- * last_offset_delta == count - 1, no control bit, known codec, sequence when a producer id is there.
- * The reason, with the wire error that Kafka gives; NULL: acceptable. */
+ * last_offset_delta == count - 1, no control bit, known codec, sequence when a producer id is
+ * there. The reason, with the wire error that Kafka gives; NULL: acceptable. */
 struct batch_fault {
-        int16_t error;    /* wire code */
-        int32_t record;   /* index of the offending record, -1: the batch itself */
+        int16_t error;  /* wire code */
+        int32_t record; /* index of the offending record, -1: the batch itself */
         const char *text;
 };
 bool batch_check_client(const struct batch *b, struct batch_fault *ret);
-/* The `records` of one partition of a Produce v3+: exactly one whole batch of magic 2.  What follows
- * it may only be the beginning of another one, which is ignored.  Decodes without batch_read's checks of
- * counts: in Kafka's order the CRC comes next, then batch_check_client, then batch_scan_records. */
+/* The `records` of one partition of a Produce v3+: exactly one whole batch of magic 2.  What
+ * follows it may only be the beginning of another one, which is ignored.  Decodes without
+ * batch_read's checks of counts: in Kafka's order the CRC comes next, then batch_check_client, then
+ * batch_scan_records. */
 bool batch_read_client(const uint8_t *p, size_t n, struct batch *ret, struct batch_fault *fault);
 
-/* Walks all records (inflating through cx when the batch is compressed, output capped at max_out) and
- * proves: lengths add up exactly, count matches, offset deltas 0..n-1 (Kafka checks
- * these in compressed batches only), header counts and key/value lengths sane.  Fills
- * max_timestamp (-1: none >= 0) and its record, has_null_key.  Timestamps of records are base_timestamp +
- * delta; overflow is a fault.  Errors: INVALID_RECORD; CORRUPT_MESSAGE when the payload cannot be
- * inflated; MESSAGE_TOO_LARGE when it passes max_out; UNSUPPORTED_COMPRESSION_TYPE.  Memory stays flat
- * whatever the records' sizes. */
+/* Walks all records (inflating through cx when the batch is compressed, output capped at max_out)
+ * and proves: lengths add up exactly, count matches, offset deltas 0..n-1 (Kafka checks these in
+ * compressed batches only), header counts and key/value lengths sane.  Fills max_timestamp (-1:
+ * none >= 0) and its record, has_null_key.  Timestamps of records are base_timestamp + delta;
+ * overflow is a fault.  Errors: INVALID_RECORD; CORRUPT_MESSAGE when the payload cannot be
+ * inflated; MESSAGE_TOO_LARGE when it passes max_out; UNSUPPORTED_COMPRESSION_TYPE.  Memory stays
+ * flat whatever the records' sizes. */
 struct batch_scan {
         int64_t min_timestamp, max_timestamp;
         int32_t max_timestamp_record, min_timestamp_record;
@@ -103,24 +104,29 @@ struct record {
         int32_t header_count;
 };
 
-/* Calls fn for each record in order (inflating when needed) until it returns non-zero; returns that,
- * 0 at the end, or < 0 status when the bytes do not parse.  A record that a window cuts is assembled in
- * scratch that grows with its bytes, so to max_out at most.  fn may not use cx. */
+/* Calls fn for each record in order (inflating when needed) until it returns non-zero; returns
+ * that, 0 at the end, or < 0 status when the bytes do not parse.  A record that a window cuts is
+ * assembled in scratch that grows with its bytes, so to max_out at most.  fn may not use cx. */
 struct record_visitor {
         int (*on_record)(struct record_visitor *v, const struct record *r);
 };
-int batch_each_record(const uint8_t *p, const struct batch *b, struct codec_ctx *cx, uint64_t max_out,
-    struct record_visitor *v, struct err *e);
-/* First record as stored with timestamp >= t and offset >= from.  1 found, 0 none, < 0 status.
+int batch_each_record(const uint8_t *p, const struct batch *b, struct codec_ctx *cx,
+    uint64_t max_out, struct record_visitor *v, struct err *e);
+/* First record as stored with at least that timestamp and offset.  1 found, 0 none, < 0 status.
  * A LogAppendTime batch answers with max_timestamp for every record. */
+struct batch_search {
+        int64_t timestamp, from;               /* in  */
+        int64_t found_offset, found_timestamp; /* out, when found */
+};
 int batch_find_timestamp(const uint8_t *p, const struct batch *b, struct codec_ctx *cx,
-    uint64_t max_out, int64_t t, int64_t from, int64_t *ret_offset, int64_t *ret_timestamp);
+    uint64_t max_out, struct batch_search *s);
 
 /* Patches.  The first two lie before the CRC-covered part. */
 void batch_set_base_offset(uint8_t *p, int64_t offset);
 void batch_set_leader_epoch(uint8_t *p, int32_t epoch);
 /* Sets max_timestamp and the LogAppendTime bit (or clears it), then recomputes the CRC. */
-void batch_set_timestamp(uint8_t *p, const struct batch *b, bool append_time, int64_t max_timestamp);
+void batch_set_timestamp(
+    uint8_t *p, const struct batch *b, bool append_time, int64_t max_timestamp);
 
 /* Builds one batch: for internal logs, the client, the benchmark and tests. */
 struct record_header {

@@ -193,15 +193,15 @@ static int find_plain(struct find *f, struct bytes payload)
 }
 
 int batch_find_timestamp(const uint8_t *p, const struct batch *b, struct codec_ctx *cx,
-    uint64_t max_out, int64_t t, int64_t from, int64_t *ret_offset, int64_t *ret_timestamp)
+    uint64_t max_out, struct batch_search *s)
 {
-        assert(p && ret_offset && ret_timestamp);
+        assert(p && b && s);
         struct find f = { .sink = { find_on_bytes },
                 .walk = { .on_record = find_on_record },
                 .batch = b,
-                .t = t,
-                .from = from };
-        if ((b->attributes & BATCH_ATTR_APPEND_TIME) && b->max_timestamp < t) return 0;
+                .t = s->timestamp,
+                .from = s->from };
+        if ((b->attributes & BATCH_ATTR_APPEND_TIME) && b->max_timestamp < f.t) return 0;
         int stop;
         if (is_plain(b))
                 stop = find_plain(&f, payload_of(p, b));
@@ -211,8 +211,8 @@ int batch_find_timestamp(const uint8_t *p, const struct batch *b, struct codec_c
                 if (!stop && short_of) stop = BAD;
         }
         if (stop == FOUND) {
-                *ret_offset = f.offset;
-                *ret_timestamp = f.timestamp;
+                s->found_offset = f.offset;
+                s->found_timestamp = f.timestamp;
                 return 1;
         }
         return stop > 0 ? ST_BAD_BATCH : stop;

@@ -1,6 +1,7 @@
 /* The five codecs of record batches, both directions, bounded on both sides.
- * Source: kafka-protocol "Compression": gzip RFC 1952 (several members), snappy raw or xerial-framed,
- * lz4 frame, zstd.  Pure: memory comes from the caller's struct; contexts are made once per thread. */
+ * Source: kafka-protocol "Compression": gzip RFC 1952 (several members), snappy raw or
+ * xerial-framed, lz4 frame, zstd.  Pure: memory comes from the caller's struct; contexts are made
+ * once per thread. */
 #pragma once
 
 #include "base/err.h"

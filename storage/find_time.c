@@ -93,7 +93,7 @@ static int step_batch(struct walk *w)
         const uint8_t *p = NULL;
         struct log_shard *ls = w->ls;
         struct log_find *f = w->find;
-        int64_t offset, timestamp;
+        struct batch_search s = { .timestamp = f->timestamp, .from = w->partition->log_start };
         int st = whole_batch(w, &p);
         if (st == ST_CORRUPT) {
                 walk_note_damage(w, "checksum");
@@ -104,11 +104,10 @@ static int step_batch(struct walk *w)
         if (st != ST_OK) return st;
         if (!ls->codecs) ls->codecs = codec_ctx_new();
         if (!ls->codecs) return ST_NOMEM;
-        int found = batch_find_timestamp(p, &w->batch, ls->codecs, INFLATE_MAX, f->timestamp,
-            w->partition->log_start, &offset, &timestamp);
+        int found = batch_find_timestamp(p, &w->batch, ls->codecs, INFLATE_MAX, &s);
         if (found > 0) {
-                f->offset = offset;
-                f->found_timestamp = timestamp;
+                f->offset = s.found_offset;
+                f->found_timestamp = s.found_timestamp;
                 return ST_CLOSED;
         }
         if (found < 0) walk_note_damage(w, "records do not parse");

@@ -20,7 +20,7 @@
  * 2, 08 "tomb", 01: null value, 00 headers. */
 #pragma once
 
-#include "batch_util.h"
+#include "tests/unit/protocol/batch_util.h"
 
 /* In the order of codings[]. */
 static const char *const golden_hex[] = {

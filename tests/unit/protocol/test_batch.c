@@ -1,7 +1,7 @@
 /* Record batches: golden bytes of the Java client, what a client may send (the sheet's table 4.1),
  * timestamps, patches.  faults.md 11 to 14 and 16 to 20 as far as the batch itself decides. */
-#include "golden_batches.h"
 #include "protocol/errors.h"
+#include "tests/unit/protocol/golden_batches.h"
 
 static struct codec_ctx *x;
 

@@ -1,5 +1,5 @@
 /* Batches as they are meant to be, in all sizes: encode, scan, iterate, search by time. */
-#include "batch_util.h"
+#include "tests/unit/protocol/batch_util.h"
 
 static struct codec_ctx *x;
 static struct rng r;
@@ -16,6 +16,18 @@ static void end(void)
 TestSuite(batch_records, .init = begin, .fini = end, .timeout = 300);
 
 enum { CAP = 64 << 20, MAX_RECORDS = 400 };
+
+static int find_at(const uint8_t *p, const struct batch *b, int64_t t, int64_t from,
+    int64_t *ret_offset, int64_t *ret_timestamp)
+{
+        struct batch_search s = { .timestamp = t, .from = from };
+        int found = batch_find_timestamp(p, b, x, CAP, &s);
+        if (found > 0) {
+                *ret_offset = s.found_offset;
+                *ret_timestamp = s.found_timestamp;
+        }
+        return found;
+}
 
 static uint8_t noise[8 << 20];
 
@@ -187,7 +199,7 @@ static void search(const struct record_in *records, int32_t n, struct blob b, co
                 int64_t from = i % 2 ? INT64_MIN : 995 + (int64_t)rnd_below(&r, (uint32_t)n + 10);
                 int want = reference(records, n, t, from);
                 int64_t offset = -7, timestamp = -7;
-                int got = batch_find_timestamp(b.p, h, x, CAP, t, from, &offset, &timestamp);
+                int got = find_at(b.p, h, t, from, &offset, &timestamp);
                 cr_assert_eq(got, want >= 0);
                 cr_assert_eq(offset, want >= 0 ? 1000 + want : -7);
                 cr_assert_eq(timestamp, want >= 0 ? records[want].timestamp : -7);
@@ -226,15 +238,15 @@ Test(batch_records, find_timestamp_at_both_ends)
                 struct batch h;
                 int64_t o = -7, t = -7;
                 cr_assert_null(batch_read(b.p, b.n, true, &h));
-                cr_assert_eq(batch_find_timestamp(b.p, &h, x, CAP, INT64_MAX, 0, &o, &t), 1);
+                cr_assert_eq(find_at(b.p, &h, INT64_MAX, 0, &o, &t), 1);
                 cr_assert(o == 1001 && t == INT64_MAX);
                 h.base_timestamp = INT64_MIN; /* as if the header said so */
-                cr_assert_eq(batch_find_timestamp(b.p, &h, x, CAP, INT64_MIN, 0, &o, &t), 1);
+                cr_assert_eq(find_at(b.p, &h, INT64_MIN, 0, &o, &t), 1);
                 cr_assert(o == 1000 && t == INT64_MIN);
-                cr_assert_eq(batch_find_timestamp(b.p, &h, x, CAP, -1, 0, &o, &t), 1);
+                cr_assert_eq(find_at(b.p, &h, -1, 0, &o, &t), 1);
                 cr_assert(o == 1001 && t == -1);
                 h.base_timestamp = 1; /* and now the second one overflows */
-                cr_assert_eq(batch_find_timestamp(b.p, &h, x, CAP, 2, 0, &o, &t), ST_BAD_BATCH);
+                cr_assert_eq(find_at(b.p, &h, 2, 0, &o, &t), ST_BAD_BATCH);
                 free(b.p);
         }
 }
@@ -251,12 +263,12 @@ Test(batch_records, append_time_is_the_time_of_every_record)
                 cr_assert_null(batch_read(b.p, b.n, true, &h));
                 batch_set_timestamp(b.p, &h, true, 777);
                 cr_assert_null(batch_read(b.p, b.n, true, &h));
-                cr_assert_eq(batch_find_timestamp(b.p, &h, x, CAP, 778, 0, &o, &t), 0);
-                cr_assert_eq(batch_find_timestamp(b.p, &h, x, CAP, 777, 0, &o, &t), 1);
+                cr_assert_eq(find_at(b.p, &h, 778, 0, &o, &t), 0);
+                cr_assert_eq(find_at(b.p, &h, 777, 0, &o, &t), 1);
                 cr_assert(o == 1000 && t == 777);
-                cr_assert_eq(batch_find_timestamp(b.p, &h, x, CAP, 0, 1002, &o, &t), 1);
+                cr_assert_eq(find_at(b.p, &h, 0, 1002, &o, &t), 1);
                 cr_assert(o == 1002 && t == 777);
-                cr_assert_eq(batch_find_timestamp(b.p, &h, x, CAP, 0, 1004, &o, &t), 0);
+                cr_assert_eq(find_at(b.p, &h, 0, 1004, &o, &t), 0);
                 free(b.p);
         }
 }
@@ -271,12 +283,12 @@ Test(batch_records, caps_hold_for_each_reader)
                 struct batch_scan s;
                 struct batch_fault f = { 0 };
                 struct expect e = { .v = { expect_record }, .records = &one, .base = 1000 };
-                int64_t o, t;
                 cr_assert_null(batch_read(b.p, b.n, true, &h));
                 cr_assert_not(batch_scan_records(b.p, &h, x, 100000, &s, &f));
                 cr_assert_eq(f.error, 10);
                 cr_assert_eq(batch_each_record(b.p, &h, x, 100000, &e.v, NULL), ST_TOO_LARGE);
-                cr_assert_eq(batch_find_timestamp(b.p, &h, x, 100000, 1, 0, &o, &t), ST_TOO_LARGE);
+                struct batch_search few = { .timestamp = 1 };
+                cr_assert_eq(batch_find_timestamp(b.p, &h, x, 100000, &few), ST_TOO_LARGE);
                 cr_assert_eq(batch_each_record(b.p, &h, x, 100100, &e.v, NULL), 0);
                 free(b.p);
         }

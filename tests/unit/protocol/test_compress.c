@@ -1,5 +1,5 @@
 /* The codecs: both directions, caps, and input that lies.  faults.md 15, 16. */
-#include "batch_util.h"
+#include "tests/unit/protocol/batch_util.h"
 
 #include <lz4frame.h>
 #include <malloc.h>
