@@ -248,7 +248,7 @@ def huge_record(settings):
         memory = []
         for offset in (0, 1, 2, 1, 1, 1):
             error, high, data = c.fetch('huge', offset, max_bytes=1, part_bytes=1)
-            assert (error, high) == (0, 3)
+            assert (error, high) == (0, 3), f'offset {offset}: error {error}, high {high}'
             got = list(batches(data))
             assert got and got[0][0] == offset, f'offset {offset}: {got[:1]}'
             assert offset != 1 or len(got[0][3]) > size

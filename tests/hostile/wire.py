@@ -335,7 +335,8 @@ class Conn:
         return found
 
     def create_topic(self, name, partitions=1, configs=()):
-        configs = array([string(k) + string(v) for k, v in configs])
+        # records carry timestamps of 1970: without this, retention takes them
+        configs = array([string(k) + string(v) for k, v in [*configs, ('retention.ms', '-1')]])
         topic = string(name) + i32(partitions) + i16(1) + array([]) + configs
         r = self.request(CREATE_TOPICS, 4, array([topic]) + i32(15000) + i8(0))
         r.i32()

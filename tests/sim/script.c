@@ -314,18 +314,21 @@ static void send_create(struct script *s, const char *name, int32_t partitions,
     void (*on_reply)(struct client_request *q, struct bytes payload))
 {
         char bytes[16];
-        struct create_topics_req_topics_configs config = { STR("segment.bytes"), STR("") };
+        struct create_topics_req_topics_configs configs[] = {
+                { STR("retention.ms"), STR("-1") }, /* the scripts' timestamps are old */
+                { STR("segment.bytes"), STR("") },
+        };
         struct create_topics_req_topics topic;
         struct create_topics_req req;
         snprintf(bytes, sizeof bytes, "%u", s->o.segment_bytes);
-        config.value = str_of(bytes);
+        configs[1].value = str_of(bytes);
         create_topics_req_topics_init(&topic);
         create_topics_req_init(&req);
         topic.name = str_of(name);
         topic.num_partitions = partitions;
         topic.replication_factor = 1;
-        topic.configs.n = s->o.segment_bytes > 0;
-        topic.configs.at = &config;
+        topic.configs.n = s->o.segment_bytes > 0 ? 2 : 1;
+        topic.configs.at = configs;
         req.topics.n = 1;
         req.topics.at = &topic;
         int16_t version = (int16_t)(2 + script_below(s->env, 6));
