@@ -32,9 +32,8 @@ enum {
 void shard_wake(struct shard *from, struct shard *to)
 {
         CHECK_OBJ(to, SHARD_MAGIC);
-        /* Pairs with the fence in sleep_begin(): it sees the message, or we see that it sleeps. */
-        atomic_thread_fence(memory_order_seq_cst);
-        if (!atomic_load_explicit(&to->asleep, memory_order_relaxed)) return;
+        /* All sequentially consistent: sleep_begin() sees the message, or we see that it sleeps. */
+        if (!atomic_load(&to->asleep)) return;
         if (atomic_exchange(&to->asleep, false)) io_wake(to->own.io, from ? from->own.io : NULL);
 }
 
@@ -217,8 +216,7 @@ static bool life_run(struct shard *s)
 /* False: something came in the meantime. */
 static bool sleep_begin(struct shard *s)
 {
-        atomic_store_explicit(&s->asleep, true, memory_order_relaxed);
-        atomic_thread_fence(memory_order_seq_cst);
+        atomic_store(&s->asleep, true);
         /* The way to the end is no message: who moves it stores first, and then looks at `asleep`.
          */
         if (inbox_empty(&s->inbox) && !life_ready(s)) return true;
