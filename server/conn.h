@@ -19,7 +19,7 @@ struct conn;
 
 enum {
         CONN_MAGIC = 0x7673636f,
-        CONN_HEAD = 256,                /* an idle connection receives into this, in struct conn */
+        CONN_HEAD = 192,                /* an idle connection receives into this, in struct conn */
         CONN_LARGE = 64 << 10,          /* frames from here on get a block of their own          */
         CONN_SHARED = 256 << 10,        /* block that pipelined smaller frames share             */
         CONN_TRUST_MAX = 8 << 20,       /* frames of what size may get a buffer at once          */
@@ -81,8 +81,10 @@ struct conn {
         struct conn_out out;
         struct conn_in in;
         char client[32]; /* last client id, for log lines */
-        char local_host[PEER_TEXT];
+        char local_host[PEER_HOST];
 };
+
+static_assert(sizeof(struct conn) <= 1024, "what a connection costs before it has sent a header");
 
 /* --- conn.c: life ------------------------------------------------------------------------------
  */

@@ -80,19 +80,13 @@ static bool pool_is_roomy(const struct shard *s)
         return block_pool_used(s->own.receive) < block_pool_limit(s->own.receive) / 2;
 }
 
-/* Nothing is buffered and the next length is not known: where is it received to? */
+/* Nothing is buffered and nobody knows whether anything follows: that is received into the head. */
 static void boundary_buffer(struct conn *c)
 {
         struct conn_in *in = &c->in;
         assert(in->start == in->end);
-        bool in_a_row = c->n_queued > 0 && in->trusted < CONN_LARGE && pool_is_roomy(c->shard);
-        if (in->block && in->block->refs == 1) in->start = in->end = 0;
-        if (!in_a_row) {
-                if (in->block) move_to(c, NULL);
-        } else if (!in->block || in->cap - in->end < in->cap / 4) {
-                move_to(c, block_get(c->shard->own.receive, CONN_SHARED));
-        }
-        if (!in->block) in->start = in->end = 0;
+        if (in->block) move_to(c, NULL);
+        in->start = in->end = 0;
 }
 
 /* How large a buffer the frame that begins may have now. */
@@ -104,7 +98,7 @@ static size_t frame_target(const struct conn *c)
         bool fits_class = need <= BLOCK_CLASS_MAX && need + LENGTH_SIZE > BLOCK_CLASS_MAX;
         size_t whole = fits_class ? need : need + LENGTH_SIZE;
         if (need <= MAX(in->trusted, (size_t)BLOCK_FIRST)) {
-                if (need < CONN_LARGE && c->n_queued > 0 && pool_is_roomy(c->shard))
+                if (need < CONN_LARGE && c->n_queued > 1 && pool_is_roomy(c->shard))
                         return CONN_SHARED;
                 return whole;
         }

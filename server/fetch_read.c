@@ -208,9 +208,10 @@ static void read_part(struct fetch_part *p)
         r->on_done = part_on_read;
         g->own.some = true;
         if (partition_read(r) == ST_PENDING) {
+                uint64_t likely = MIN(p->readable, r->max_bytes);
                 g->own.reads_out++;
-                g->own.cold += r->max_bytes;
-                spend(g, r->max_bytes);
+                g->own.cold += likely;
+                spend(g, likely);
                 return;
         }
         spend(g, r->total);

@@ -67,17 +67,17 @@ void peer_watch(int fd)
         option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKED_MS);
 }
 
-const char *peer_host(const struct peer *p, char buf[static PEER_TEXT])
+const char *peer_host(const struct peer *p, char buf[static PEER_HOST])
 {
         int family = p->size == 16 ? AF_INET6 : AF_INET;
-        if (p->size == 0 || !inet_ntop(family, p->addr, buf, PEER_TEXT))
-                snprintf(buf, PEER_TEXT, "unknown");
+        if (p->size == 0 || !inet_ntop(family, p->addr, buf, PEER_HOST))
+                snprintf(buf, PEER_HOST, "unknown");
         return buf;
 }
 
 const char *peer_text(const struct peer *p, char buf[static PEER_TEXT])
 {
-        char host[PEER_TEXT];
+        char host[PEER_HOST];
         peer_host(p, host);
         if (p->size == 0)
                 snprintf(buf, PEER_TEXT, "unknown");

@@ -3,7 +3,7 @@
 
 #include "base/types.h"
 
-enum { PEER_TEXT = 64 };
+enum { PEER_TEXT = 64, PEER_HOST = 46 };
 
 struct peer {
         uint8_t addr[16];
@@ -19,4 +19,4 @@ void peer_watch(int fd);
 /* "127.0.0.1:4711", "[::1]:4711", "unknown". */
 const char *peer_text(const struct peer *p, char buf[static PEER_TEXT]);
 /* The address alone. */
-const char *peer_host(const struct peer *p, char buf[static PEER_TEXT]);
+const char *peer_host(const struct peer *p, char buf[static PEER_HOST]);

@@ -1,0 +1,279 @@
+/* Connections through raw bytes: framing, pipelining, versions, hostile frames, memory. */
+#include "base/check.h"
+#include "protocol/errors.h"
+#include "server/conn.h"
+#include "tests/unit/server/wire_client.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct rig rig;
+static void setup(void)
+{
+        rig_open(&rig, NULL);
+}
+static void teardown(void)
+{
+        rig_close(&rig);
+}
+TestSuite(conn, .init = setup, .fini = teardown, .timeout = 120);
+
+enum { T = 1700000000, ROOM = 1 << 16 };
+
+/* ApiVersions in header v1, client id "me". */
+static size_t hello(uint8_t *p, int16_t version, int32_t correlation)
+{
+        static const uint8_t tail[] = { 0, 2, 'm', 'e' };
+        store_be32(p, 12);
+        store_be16(p + 4, API_API_VERSIONS);
+        store_be16(p + 6, (uint16_t)version);
+        store_be32(p + 8, (uint32_t)correlation);
+        memcpy(p + 12, tail, sizeof(tail));
+        return 16;
+}
+
+static uint64_t sum_requests(void)
+{
+        uint64_t n = 0;
+        for (unsigned i = 0; i < RIG_SHARDS; i++)
+                n += rig.server->shards[i].own.count.requests[API_API_VERSIONS];
+        return n;
+}
+
+Test(conn, one_byte_at_a_time)
+{
+        uint8_t out[16], in[ROOM];
+        struct wire w = wire_open(&rig);
+        size_t n = hello(out, 0, 7);
+        for (size_t i = 0; i < n; i++) {
+                cr_assert(wire_is_silent(&w, 3));
+                wire_send(&w, out + i, 1);
+        }
+        cr_assert_gt(wire_reply(&w, in, sizeof(in)), 8);
+        cr_expect_eq(load_be32(in), 7);
+        wire_close(&w);
+}
+
+Test(conn, many_requests_in_one_piece_are_answered_in_order)
+{
+        enum { N = 500 };
+        static uint8_t out[16 * N], in[ROOM];
+        struct wire w = wire_open(&rig);
+        size_t n = 0;
+        for (int32_t i = 0; i < N; i++) n += hello(out + n, (int16_t)(i % 3), i);
+        wire_send(&w, out, n);
+        for (int32_t i = 0; i < N; i++) {
+                cr_assert_gt(wire_reply(&w, in, sizeof(in)), 8);
+                cr_assert_eq(load_be32(in), (uint32_t)i);
+        }
+        cr_expect_eq(sum_requests(), N);
+        uint64_t sends = 0;
+        for (unsigned i = 0; i < RIG_SHARDS; i++) sends += rig.server->shards[i].own.count.sends;
+        cr_expect_lt(sends, N / 2, "replies leave together");
+        wire_close(&w);
+}
+
+Test(conn, row_C1_a_version_from_the_future_gets_all_keys_and_goes_on)
+{
+        static const int16_t odd[] = { 5, 99, INT16_MAX, -1, INT16_MIN };
+        uint8_t out[32], in[ROOM];
+        struct wire w = wire_open(&rig);
+        unsigned rows;
+        api_rows(&rows);
+        for (size_t i = 0; i < COUNT_OF(odd); i++) {
+                size_t n = hello(out, odd[i], 40 + (int32_t)i);
+                wire_send(&w, out, n);
+                int64_t got = wire_reply(&w, in, sizeof(in));
+                cr_assert_eq(got, 4 + 2 + 4 + 6 * (int64_t)rows, "the layout of version 0");
+                cr_expect_eq(load_be32(in), 40 + i);
+                cr_expect_eq(load_be16(in + 4), WIRE_UNSUPPORTED_VERSION);
+                cr_expect_eq(load_be32(in + 6), rows);
+        }
+        wire_send(&w, out, hello(out, 0, 9));
+        cr_assert_gt(wire_reply(&w, in, sizeof(in)), 8);
+        cr_expect_eq(load_be16(in + 4), 0);
+        wire_close(&w);
+}
+
+Test(conn, api_versions_wants_a_proper_name)
+{
+        static const struct {
+                const char *name;
+                int16_t error;
+        } cases[] = { { "varve-test", 0 }, { "a", 0 }, { "a.b-c9", 0 }, { "", 42 }, { "a_b", 42 },
+                { "-a", 42 }, { "a-", 42 }, { "a b", 42 } };
+        for (size_t i = 0; i < COUNT_OF(cases); i++) {
+                struct api_versions_req q = { str_of(cases[i].name), STR("1.0") };
+                struct api_versions_res r;
+                for (int16_t v = 3; v <= 4; v++) {
+                        cr_assert(rig_call(&rig, API_API_VERSIONS, v, &q, &r));
+                        cr_expect_eq(r.error_code, cases[i].error, "%s", cases[i].name);
+                        cr_expect_eq(r.api_keys.n == 0, cases[i].error != 0);
+                }
+        }
+}
+
+Test(conn, faults_1_2_what_is_no_request_closes)
+{
+        static const struct {
+                const char *name;
+                const char *bytes;
+                size_t n;
+        } cases[] = { { "tls", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 9 },
+                { "http", "GET / HTTP/1.1\r\n\r\n", 18 }, { "ssh", "SSH-2.0-x\r\n", 11 },
+                { "negative", "\xff\xff\xff\xff", 4 }, { "zero", "\0\0\0\0", 4 },
+                { "huge", "\x7f\xff\xff\xff", 4 }, { "one", "\0\0\0\x01X", 5 },
+                { "unknown key", "\0\0\0\x0a\x7f\0\0\0\0\0\0\x01\xff\xff", 14 },
+                { "produce 2", "\0\0\0\x0a\0\0\0\x02\0\0\0\x01\xff\xff", 14 },
+                { "fetch 3", "\0\0\0\x0a\0\x01\0\x03\0\0\0\x01\xff\xff", 14 },
+                { "short body", "\0\0\0\x0a\0\x01\0\x04\0\0\0\x01\xff\xff", 14 } };
+        log_setup(LOG_ERROR, LOG_KV, 2);
+        for (size_t i = 0; i < COUNT_OF(cases); i++) {
+                struct wire w = wire_open(&rig);
+                wire_send(&w, cases[i].bytes, cases[i].n);
+                cr_expect(wire_is_closed(&w), "%s", cases[i].name);
+                wire_close(&w);
+        }
+        uint64_t faults = 0;
+        for (unsigned i = 0; i < RIG_SHARDS; i++)
+                faults += rig.server->shards[i].own.count.closed_by_fault;
+        cr_expect_eq(faults, COUNT_OF(cases));
+}
+
+Test(conn, what_came_before_a_bad_frame_is_answered)
+{
+        uint8_t out[64], in[ROOM];
+        struct wire w = wire_open(&rig);
+        log_setup(LOG_ERROR, LOG_KV, 2);
+        size_t n = hello(out, 0, 1);
+        n += hello(out + n, 0, 2);
+        memset(out + n, 0xff, 4);
+        wire_send(&w, out, n + 4);
+        for (uint32_t i = 1; i <= 2; i++) {
+                cr_assert_gt(wire_reply(&w, in, sizeof(in)), 8);
+                cr_expect_eq(load_be32(in), i);
+        }
+        cr_expect(wire_is_closed(&w));
+        wire_close(&w);
+}
+
+static size_t receive_used(void)
+{
+        size_t n = 0;
+        for (unsigned i = 0; i < RIG_SHARDS; i++)
+                n += block_pool_used(rig.server->shards[i].own.receive);
+        return n;
+}
+
+Test(conn, fault_3_a_claimed_length_costs_nothing)
+{
+        enum { N = 50 };
+        struct wire w[N];
+        uint8_t claim[4];
+        store_be32(claim, 10 << 20);
+        for (int i = 0; i < N; i++) {
+                w[i] = wire_open(&rig);
+                wire_send(&w[i], claim, sizeof(claim));
+                cr_assert(wire_is_silent(&w[i], 3));
+        }
+        cr_expect_leq(receive_used(), (size_t)N * (16 << 10));
+        for (int i = 0; i < N; i++) wire_close(&w[i]);
+}
+
+Test(conn, an_idle_connection_holds_no_block)
+{
+        uint8_t out[16], in[ROOM];
+        struct wire w = wire_open(&rig);
+        cr_assert_eq(rig_create(&rig, "t", 1), 0);
+        wire_produce(&rig, "t", 0, wire_batch(&rig, "0123456789", 60000, T));
+        wire_send(&w, out, hello(out, 0, 1));
+        cr_assert_gt(wire_reply(&w, in, sizeof(in)), 8);
+        for (int i = 0; i < 100; i++) rig_turn(&rig);
+        cr_expect_eq(receive_used(), 0, "%zu bytes", receive_used());
+        wire_close(&w);
+}
+
+Test(conn, large_frames_in_a_row_are_not_copied)
+{
+        enum { N = 20 };
+        cr_assert_eq(rig_create(&rig, "t", 1), 0);
+        struct records b = wire_batch(&rig, "0123456789", 40000, T); /* some 700 KB */
+        cr_assert_gt(b.n, 500000);
+        wire_produce(&rig, "t", 0, b);
+        uint64_t before = 0, after = 0, recvs = 0;
+        for (unsigned i = 0; i < RIG_SHARDS; i++)
+                before += rig.server->shards[i].own.count.receive_copied;
+        for (int i = 0; i < N; i++) wire_produce(&rig, "t", 0, b);
+        for (unsigned i = 0; i < RIG_SHARDS; i++) {
+                after += rig.server->shards[i].own.count.receive_copied;
+                recvs += rig.server->shards[i].own.count.recvs;
+        }
+        cr_expect_leq(after - before, (uint64_t)N * CONN_HEAD);
+        cr_expect_gt(recvs, 0);
+}
+
+Test(conn, a_frame_of_every_size_arrives)
+{
+        cr_assert_eq(rig_create(&rig, "t", 1), 0);
+        char *text = calloc(1, 900001);
+        int64_t next = 0;
+        for (size_t n = 1; n < 900000; n = n * 3 + 1) {
+                memset(text, 'a', n);
+                for (int k = 0; k < 3; k++) {
+                        struct records b = wire_batch(&rig, text, 1, T);
+                        cr_assert_eq(wire_produce(&rig, "t", 0, b).base_offset, next++);
+                }
+        }
+        struct wire_fetch f = {
+                .topic = "t", .max_bytes = 50 << 20, .partition_max_bytes = 50 << 20
+        };
+        int64_t got = 0;
+        while (got < next) {
+                f.offset = got;
+                int32_t n = wire_count(wire_fetch(&rig, &f).records);
+                cr_assert_gt(n, 0);
+                got += n;
+        }
+        cr_expect_eq(got, next);
+        free(text);
+}
+
+Test(conn, fault_22_a_reader_that_never_reads_stalls_only_itself)
+{
+        cr_assert_eq(rig_create(&rig, "t", 1), 0);
+        struct records b = wire_batch(&rig, "0123456789", 40000, T);
+        for (int i = 0; i < 5; i++) wire_produce(&rig, "t", 0, b);
+        struct wire w = wire_open(&rig);
+        struct rig second = rig;
+        second.fd = w.fd;
+        struct wire_fetch f = { .topic = "t", .partition_max_bytes = 4 << 20 };
+        for (int i = 0; i < 40; i++) rig_send(&second, API_FETCH, 11, wire_fetch_req(&rig, &f));
+        for (int i = 0; i < 300; i++) rig_turn(&rig);
+        size_t unsent = 0;
+        for (unsigned i = 0; i < RIG_SHARDS; i++) {
+                struct conns *cs = rig.server->shards[i].own.conns;
+                for (struct list *l = cs->all.next; l != &cs->all; l = l->next)
+                        unsent = MAX(unsent, CONTAINER_OF(l, struct conn, link)->unsent);
+        }
+        cr_expect_leq(unsent, (size_t)CONN_OUT_BYTES + (8 << 20), "%zu", unsent);
+        cr_expect_eq(wire_produce(&rig, "t", 0, wire_batch(&rig, "x", 1, T)).error_code, 0);
+        wire_close(&w);
+}
+
+Test(conn, stop_answers_what_is_in_flight)
+{
+        cr_assert_eq(rig_create(&rig, "t", 1), 0);
+        struct wire w = wire_open(&rig);
+        struct rig second = rig;
+        second.fd = w.fd;
+        struct wire_fetch f = { .topic = "t", .max_wait_ms = 60000, .min_bytes = 1 };
+        rig_send(&second, API_FETCH, 11, wire_fetch_req(&rig, &f));
+        cr_assert(wire_is_silent(&w, 20));
+        server_stop(rig.server, 1);
+        struct fetch_res res;
+        cr_assert(rig_receive(&second, API_FETCH, 11, &res), "a parked fetch answers now");
+        rig.arena = second.arena;
+        cr_expect(wire_is_closed(&w));
+        wire_close(&w);
+}
