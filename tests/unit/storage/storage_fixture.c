@@ -268,7 +268,7 @@ int64_t append_many(struct world *w, struct partition *p, const struct batch_spe
 /* --- reading
  * -----------------------------------------------------------------------------------------------
  */
-static void on_read(struct log_read *r)
+void fetched_on_done(struct log_read *r)
 {
         CONTAINER_OF(r, struct fetched, r)->finished = true;
 }
@@ -280,7 +280,7 @@ struct fetched *read_one(struct world *w, struct partition *p, int64_t offset, u
                 .offset = offset,
                 .max_bytes = max,
                 .at_least_one = true,
-                .on_done = on_read };
+                .on_done = fetched_on_done };
         int st = partition_read(&f->r);
         if (st == ST_PENDING) world_until(w, &f->finished);
         f->n = f->r.total;

@@ -101,6 +101,7 @@ struct fetched {
         uint8_t *p; /* joined slices */
         uint32_t n;
 };
+void fetched_on_done(struct log_read *r);
 /* Waits; release with fetched_free(). */
 struct fetched *read_one(struct world *w, struct partition *p, int64_t offset, uint32_t max);
 void fetched_free(struct fetched *f);
