@@ -7,7 +7,7 @@ decodes one version and encodes another, and the other codec must read that and 
 same.  A plain encoder over the schema model says what to expect where nobody else can: unknown
 tagged fields, defaults of fields that a version lacks, versions that no other codec has.
 
-Environment: CODEC_SEED, CODEC_CASES (per message and version), VARVE_VENV."""
+Environment: CODEC_SEED, CODEC_CASES (per message and version), CODEC_VENV."""
 
 import os
 import random
@@ -23,15 +23,15 @@ SKIP = 77
 
 def use_venv():
     """Starts again with the interpreter that has the other codecs."""
-    venv = os.environ.get("VARVE_VENV") or os.path.join(ROOT, "build", "venv")
+    venv = os.environ.get("CODEC_VENV") or os.path.join(ROOT, "build", "venv")
     python = os.path.join(venv, "bin", "python3")
     if sys.prefix == os.path.realpath(venv) or os.path.realpath(sys.prefix) == os.path.realpath(
         venv
     ):
         return
     if not os.path.exists(python):
-        print(f"no Python environment in {venv}: ./dev test makes it, or name one by VARVE_VENV")
-        sys.exit(1 if "VARVE_VENV" in os.environ else SKIP)
+        print(f"no Python environment in {venv}: ./dev test makes it, or name one by CODEC_VENV")
+        sys.exit(1 if "CODEC_VENV" in os.environ else SKIP)
     os.execv(python, [python, *sys.argv])
 
 
