@@ -65,9 +65,7 @@ unsigned append_run_callbacks(struct log_shard *ls)
         return n;
 }
 
-/* --- in
- * ------------------------------------------------------------------------------------------------
- */
+/* --- in --- */
 static int append_refused(const struct partition *p)
 {
         if (p->deleted) return ST_NOT_FOUND;
@@ -252,9 +250,7 @@ static void append_on_room(struct block_waiter *w)
         append_run(p);
 }
 
-/* --- out
- * -------------------------------------------------------------------------------------------------
- */
+/* --- out --- */
 void append_complete(struct partition *p, struct segment *s)
 {
         CHECK_OBJ(p, PARTITION_MAGIC);

@@ -20,9 +20,7 @@ enum { FREE_FLUSHES_MAX = 64, RETRIES_MAX = 16 };
 static void write_on_done(struct io_op *op);
 static void write_on_sync(struct io_op *op);
 
-/* --- pool
- * ------------------------------------------------------------------------------------------------
- */
+/* --- pool --- */
 static struct flush *flush_new(struct partition *p, struct segment *s)
 {
         struct log_shard *ls = p->ls;

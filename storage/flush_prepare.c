@@ -207,9 +207,7 @@ static void cut_on_sync(struct io_op *op)
         flush_advance(f);
 }
 
-/* --- room
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- room --- */
 struct grow {
         struct io_op op;
         struct segment *segment;

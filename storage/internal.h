@@ -10,7 +10,9 @@
 
 /* Out of memory while adding: the element's hh.tbl is NULL then. */
 #define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(key, len, hash) (hash) = (unsigned)XXH3_64bits((key), (len))
 #include <uthash.h>
+#include <xxhash.h>
 
 enum {
         LOG_SHARD_MAGIC = 0x766c7368,

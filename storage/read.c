@@ -145,9 +145,7 @@ static int gather(struct walk *w)
         }
 }
 
-/* --- the steps
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the steps --- */
 static int step_walk(struct walk *w)
 {
         for (;;) { /* bounded by the segment */
@@ -220,9 +218,7 @@ static int read_run(struct walk *w)
         }
 }
 
-/* --- in and out
- * --------------------------------------------------------------------------------------------------
- */
+/* --- in and out --- */
 static void read_end(struct walk *w, int status)
 {
         struct log_read *r = w->read;

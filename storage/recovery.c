@@ -297,9 +297,7 @@ static void recover_newest(struct recovery *v, struct segment *s)
         file_close(v->ls->io, c.fd);
 }
 
-/* --- all of them
- * ------------------------------------------------------------------------------------------------
- */
+/* --- all of them --- */
 static int recover_segments(struct recovery *v)
 {
         struct partition *p = v->partition;

@@ -137,9 +137,7 @@ static void drop_on_index(struct io_op *op)
             CONTAINER_OF(op, struct drop, op), "unlink index", op->res == -ENOENT ? 0 : op->res);
 }
 
-/* --- deciding
- * ------------------------------------------------------------------------------------------------
- */
+/* --- deciding --- */
 static void drop_oldest(struct partition *p)
 {
         assert(p->n_segments > 1 && p->segments[0]->sealed);

@@ -322,9 +322,7 @@ void state_log_append(struct state_log *sl, struct state_command *c)
         list_push_back(&sl->queue, &c->link);
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 int state_log_open(struct log_shard *ls, struct io *io, struct uuid topic_id, int32_t partition,
     const struct state_fold *fold, struct state_log **ret_log, struct err *e)
 {

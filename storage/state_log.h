@@ -1,7 +1,7 @@
 /* State that must survive (the topic registry now; committed offsets, producer ids, transactions
  * later) is a fold over a log of its own: append a command, apply it when durable, write a snapshot
- * into the same log when the log is several times larger than the live state, then drop the segments
- * below it.  One mechanism, one recovery.
+ * into the same log when the log is several times larger than the live state, then drop the
+ * segments below it.  One mechanism, one recovery.
  *
  * A command is one record: key = its type (1 byte) and key bytes, value = its body.  A snapshot is
  * SNAPSHOT_BEGIN, the commands that rebuild the state, SNAPSHOT_END; replay resets the state at a
@@ -16,7 +16,7 @@ struct state_log;
 
 struct state_command {
         struct bytes key, value;  /* valid until on_applied */
-        /* Runs after the fold applied it, or with a status < 0 when it was refused (nothing applied). */
+        /* Runs after the fold applied it, or with a status < 0: refused, nothing applied. */
         void (*on_applied)(struct state_command *c, int status);
         struct list link;
 };
@@ -24,10 +24,11 @@ struct state_command {
 struct state_fold {
         void *arg;
         void (*reset)(void *arg);
-        /* Replay and live take the same path. < 0: the log cannot be understood (start-up stops). */
+        /* Replay and live take the same path. < 0: not understood (start-up stops). */
         int (*apply)(void *arg, struct bytes key, struct bytes value, struct err *e);
         /* Writes the whole state as commands through emit; stops when emit fails. */
-        int (*snapshot)(void *arg, int (*emit)(void *to, struct bytes key, struct bytes value), void *to);
+        int (*snapshot)(void *arg, int (*emit)(void *to, struct bytes key, struct bytes value),
+            void *to);
         /* Bytes that a snapshot would take, roughly. */
         size_t (*size)(void *arg);
 };

@@ -1,4 +1,4 @@
-/* The log directory: opened once per process, locked, identified, then shared read-only by the shards.
+/* The log directory: opened once per process, locked, identified, then shared read-only by shards.
  *
  *   DIR/varve.lock                        advisory lock of the running server
  *   DIR/store                             identity: format version, store id, cluster id (64 bytes)
@@ -35,11 +35,12 @@ struct store {
         char *dir;
         _Atomic uint32_t shards_seen;  /* log_shard_new() numbers itself with it        */
         _Atomic uint32_t shards_dirty; /* not closed cleanly (yet): no DIR/clean        */
-        struct checkpoint_table *checkpoint; /* what all checkpoints say; read-only after store_open */
+        struct checkpoint_table *checkpoint; /* what all checkpoints say; read-only */
 };
 
-/* ST_LOCKED, ST_TOO_NEW, ST_FOREIGN, ST_IO …, with a text that names the directory and the cause. */
-int store_open(struct io *io, const struct store_config *c, struct store **ret_store, struct err *e);
+/* ST_LOCKED, ST_TOO_NEW, ST_CORRUPT, ST_IO …, with a text that names directory and cause. */
+int store_open(
+    struct io *io, const struct store_config *c, struct store **ret_store, struct err *e);
 /* Shards are closed already. */
 void store_close(struct store *s, struct io *io);
 

@@ -8,9 +8,7 @@ enum { FREE_WALKS_MAX = 64, TRIES_MAX = 4, AHEAD_MAX = 4, OWN_MIN = 1 << 20 };
 static void walk_on_index(struct index_waiter *x);
 static void walk_on_room(struct block_waiter *x);
 
-/* --- life
- * ------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 struct walk *walk_new(struct partition *p)
 {
         CHECK_OBJ(p, PARTITION_MAGIC);
@@ -74,9 +72,7 @@ static void walk_on_room(struct block_waiter *x)
         walk_resume(CONTAINER_OF(x, struct walk, room), ST_OK);
 }
 
-/* --- where
- * -------------------------------------------------------------------------------------------------
- */
+/* --- where --- */
 void walk_leave(struct walk *w)
 {
         struct segment *s = w->segment;
@@ -134,9 +130,7 @@ void walk_next(struct walk *w)
                     (struct index_spot){ (uint32_t)rel, (uint32_t)w->pos, w->max_before });
 }
 
-/* --- bytes
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- bytes --- */
 void walk_ahead(struct walk *w, uint64_t number)
 {
         size_t n = MIN((size_t)AHEAD_MAX, w->ls->cache_limit / CACHE_BLOCK / 4);
@@ -196,9 +190,7 @@ static int walk_copy(struct walk *w, uint64_t pos, uint8_t *to, uint32_t n)
         return ST_OK;
 }
 
-/* --- headers
- * --------------------------------------------------------------------------------------------------
- */
+/* --- headers --- */
 void walk_note_damage(struct walk *w, const char *why)
 {
         segment_note_bad(w->segment, w->pos, w->expect, why);
@@ -366,9 +358,7 @@ int walk_own(struct walk *w)
         return batch_crc_ok(w->own->data + (w->pos - w->own_pos), &w->batch) ? ST_OK : ST_CORRUPT;
 }
 
-/* --- behind damage
- * --------------------------------------------------------------------------------------------------
- */
+/* --- behind damage --- */
 static bool candidate_plausible(struct walk *w, const struct batch *b)
 {
         return b->base_offset >= w->search_expect && b->count > 0 &&

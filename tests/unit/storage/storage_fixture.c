@@ -16,9 +16,7 @@ const struct log_config plain_config = {
         .retention_bytes = -1,
 };
 
-/* --- worlds
- * -----------------------------------------------------------------------------------------------
- */
+/* --- worlds --- */
 void world_open(struct world *w)
 {
         struct err e = { 0 };
@@ -156,9 +154,7 @@ struct partition *world_partition(struct world *w, uint8_t t, const struct log_c
         return p;
 }
 
-/* --- batches
- * -------------------------------------------------------------------------------------------------
- */
+/* --- batches --- */
 struct bytes_of batch_make(const struct batch_spec *s)
 {
         struct record_in *records = calloc((size_t)s->count, sizeof *records);
@@ -265,9 +261,7 @@ int64_t append_many(struct world *w, struct partition *p, const struct batch_spe
         return st.high_watermark;
 }
 
-/* --- reading
- * -----------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 void fetched_on_done(struct log_read *r)
 {
         CONTAINER_OF(r, struct fetched, r)->finished = true;
@@ -342,9 +336,7 @@ void log_bytes_free(struct log_bytes *b)
         free(b->p);
 }
 
-/* --- files
- * --------------------------------------------------------------------------------------------------
- */
+/* --- files --- */
 void file_path(struct world *w, uint8_t t, const char *name, char out[512])
 {
         struct uuid id = topic(t);

@@ -116,9 +116,7 @@ struct log_bytes {
 void read_all(struct world *w, struct partition *p, uint32_t max, struct log_bytes *ret);
 void log_bytes_free(struct log_bytes *b);
 
-/* --- files
- * -----------------------------------------------------------------------------------------------
- */
+/* --- files --- */
 void file_path(struct world *w, uint8_t t, const char *name, char out[512]);
 size_t file_get(const char *path, uint8_t **ret);
 void file_put(const char *path, const void *p, size_t n);

@@ -266,9 +266,7 @@ STORAGE_TEST_ONE(fault, a_lack_of_descriptors_is_survived)
         world_close(w);
 }
 
-/* --- the stop
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- the stop --- */
 static void set_flag(void *arg)
 {
         *(bool *)arg = true;

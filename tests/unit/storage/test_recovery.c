@@ -157,9 +157,7 @@ STORAGE_TEST(recovery, an_empty_file_is_an_empty_segment)
         free(m.p);
 }
 
-/* --- refusals
- * --------------------------------------------------------------------------------------------------
- */
+/* --- refusals --- */
 static void expect_refused(struct world *w, const struct image *m, const uint8_t *p, size_t n)
 {
         uint8_t *after;

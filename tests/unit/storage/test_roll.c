@@ -303,9 +303,7 @@ STORAGE_TEST_ONE(retention, waits_for_a_reader)
         world_close(w);
 }
 
-/* --- deletion
- * -------------------------------------------------------------------------------------------------
- */
+/* --- deletion --- */
 struct gone {
         bool flag;
         int status;
