@@ -195,20 +195,16 @@ Test(fetch, is_woken_by_what_it_waits_for)
         cr_assert_eq(rig_create(&rig, "t", MANY), 0);
         struct wire other = wire_open(&rig);
         for (int32_t p = 0; p < MANY; p++) {
-                struct rig second = rig; /* the same server, another connection */
-                second.fd = other.fd;
                 struct fetch_req *q = all_of("t");
                 q->max_wait_ms = 30000;
                 q->min_bytes = 1;
                 for (int32_t k = 0; k < MANY; k++)
                         q->topics.at[0].partitions.at[k].fetch_offset = k < p ? 1 : 0;
-                rig_send(&second, API_FETCH, 11, q);
+                wire_ask(&other, API_FETCH, 11, q);
                 cr_assert(wire_is_silent(&other, 20), "parked");
                 cr_assert_eq(wire_produce(&rig, "t", p, wire_batch(&rig, "x", 1, T)).error_code, 0);
                 struct fetch_res res;
-                second.correlation = rig.correlation;
-                cr_assert(rig_receive(&second, API_FETCH, 11, &res));
-                rig.arena = second.arena;
+                cr_assert(wire_answer(&other, API_FETCH, 11, &res));
                 cr_expect_eq(wire_count(res.responses.at[0].partitions.at[p].records), 1);
         }
         wire_close(&other);
@@ -218,21 +214,16 @@ Test(fetch, min_bytes_are_summed_over_shards)
 {
         cr_assert_eq(rig_create(&rig, "t", MANY), 0);
         struct wire other = wire_open(&rig);
-        struct rig second = rig;
-        second.fd = other.fd;
         struct fetch_req *q = all_of("t");
         q->max_wait_ms = 30000;
         q->min_bytes = MANY * 1000;
-        rig_send(&second, API_FETCH, 11, q);
+        wire_ask(&other, API_FETCH, 11, q);
         for (int32_t p = 0; p < MANY; p++) {
                 cr_assert(wire_is_silent(&other, 20), "%d are not enough", p);
                 fill("t", p, 1);
         }
         struct fetch_res res;
-        struct rig reader = rig;
-        reader.fd = other.fd;
-        cr_assert(rig_receive(&reader, API_FETCH, 11, &res));
-        rig.arena = reader.arena;
+        cr_assert(wire_answer(&other, API_FETCH, 11, &res));
         cr_expect_geq(bytes_of(&res), MANY * 1000);
         wire_close(&other);
 }
@@ -241,10 +232,8 @@ Test(fetch, a_parked_one_does_not_keep_others_waiting)
 {
         cr_assert_eq(rig_create(&rig, "t", 1), 0);
         struct wire parked = wire_open(&rig);
-        struct rig second = rig;
-        second.fd = parked.fd;
         struct wire_fetch f = { .topic = "t", .max_wait_ms = 60000, .min_bytes = 1 };
-        rig_send(&second, API_FETCH, 11, wire_fetch_req(&rig, &f));
+        wire_ask(&parked, API_FETCH, 11, wire_fetch_req(&rig, &f));
         cr_assert(wire_is_silent(&parked, 20));
         cr_assert_eq(rig_create(&rig, "u", 1), 0);
         wire_close(&parked); /* its client is gone: the request ends long before its deadline */
@@ -261,19 +250,14 @@ Test(fetch, a_deleted_topic_ends_the_wait)
 {
         cr_assert_eq(rig_create(&rig, "t", MANY), 0);
         struct wire other = wire_open(&rig);
-        struct rig second = rig;
-        second.fd = other.fd;
         struct fetch_req *q = all_of("t");
         q->max_wait_ms = 60000;
         q->min_bytes = 1;
-        rig_send(&second, API_FETCH, 11, q);
+        wire_ask(&other, API_FETCH, 11, q);
         cr_assert(wire_is_silent(&other, 20));
         cr_assert_eq(rig_delete(&rig, "t"), 0);
         struct fetch_res res;
-        struct rig reader = rig;
-        reader.fd = other.fd;
-        cr_assert(rig_receive(&reader, API_FETCH, 11, &res));
-        rig.arena = reader.arena;
+        cr_assert(wire_answer(&other, API_FETCH, 11, &res));
         int32_t unknown = 0;
         for (int32_t i = 0; i < res.responses.at[0].partitions.n; i++)
                 unknown += res.responses.at[0].partitions.at[i].error_code == 3;

@@ -32,7 +32,7 @@ struct wire wire_open(struct rig *g)
 
 void wire_close(struct wire *w)
 {
-        close(w->fd);
+        if (w->fd >= 0) close(w->fd);
         w->fd = -1;
 }
 
@@ -67,6 +67,24 @@ bool wire_receive(struct wire *w, void *p, size_t n)
                 cr_assert_lt(now_s(), until, "no answer");
         }
         return true;
+}
+
+void wire_ask(struct wire *w, int16_t key, int16_t version, const void *req)
+{
+        int mine = w->g->fd;
+        w->g->fd = w->fd;
+        rig_send(w->g, key, version, req);
+        w->g->fd = mine;
+}
+
+bool wire_answer(struct wire *w, int16_t key, int16_t version, void *res)
+{
+        int mine = w->g->fd;
+        w->g->fd = w->fd;
+        bool ok = rig_receive(w->g, key, version, res);
+        w->fd = w->g->fd; /* -1: closed */
+        w->g->fd = mine;
+        return ok;
 }
 
 int64_t wire_reply(struct wire *w, uint8_t *p, size_t room)

@@ -15,6 +15,9 @@ void wire_close(struct wire *w);
 void wire_send(struct wire *w, const void *p, size_t n);
 /* Turns the server until n bytes came; false: it closed the connection. */
 bool wire_receive(struct wire *w, void *p, size_t n);
+/* rig_send() and rig_receive() on this connection. */
+void wire_ask(struct wire *w, int16_t key, int16_t version, const void *req);
+bool wire_answer(struct wire *w, int16_t key, int16_t version, void *res);
 /* A whole reply; its length, -1: closed. */
 int64_t wire_reply(struct wire *w, uint8_t *p, size_t room);
 /* True: the server closes it, without another byte. */
