@@ -9,6 +9,7 @@
 #include "server/accept.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "server/conn.h"
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <uthash.h>
 
 enum { ACCEPTOR_MAGIC = 0x76736163, ARMED_MAX = 4, PAUSE_NS = 100 * 1000 * 1000 };
 

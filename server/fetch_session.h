@@ -6,11 +6,10 @@
  * and bytes; where there is no room the client gets no session, which is legal. */
 #pragma once
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/types.h"
 #include "server/shard.h"
-
-#include <uthash.h>
 
 struct fetch;
 struct fetch_req;

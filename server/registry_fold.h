@@ -2,14 +2,11 @@
  * commands in, state out; the same for replay and live.  Owner: shard 0. */
 #pragma once
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "server/registry.h"
 #include "server/registry_command.h"
 
-#include <xxhash.h>
-
-#define HASH_FUNCTION(key, n, hash) ((hash) = (unsigned)XXH3_64bits((key), (n)))
-#include <uthash.h>
 
 enum { TOPIC_NAME_ROOM = 250, REGISTRY_FOLD_MAGIC = 0x76726631 };
 

@@ -96,7 +96,8 @@ static int open_logs(struct server *s, struct err *e)
                         .blocks = shard->own.blocks,
                         .cache_limit = m.cache,
                         .index_limit = m.indexes,
-                        .fds_limit = fds_of_log(s) };
+                        .fds_limit = fds_of_log(s),
+                        .retention_check_ms = s->config->retention_check_ms };
                 shard->own.log = log_shard_new(&c);
                 if (!shard->own.log) return err_set(e, ST_NOMEM, "shard %u: log", i);
         }

@@ -31,6 +31,7 @@ void append_fail_queue(struct partition *p, int status)
                 refuse(p->ls, CONTAINER_OF(l, struct log_append, link), status);
         if (p->room_wanted) {
                 block_waiter_cancel(&p->room);
+                shard_room_came(p->ls);
                 p->room_wanted = false;
         }
 }
@@ -85,6 +86,8 @@ void partition_append(struct log_append *a)
         a->log_start = p->log_start;
         list_init(&a->link);
         int st = append_refused(p);
+        /* It could wait for ever. */
+        if (st == ST_OK && a->info.size > block_pool_limit(p->ls->blocks) / 2) st = ST_TOO_LARGE;
         if (st != ST_OK) {
                 refuse(p->ls, a, st);
                 return;
@@ -208,7 +211,7 @@ static int append_place(struct partition *p, struct log_append *a)
         bool grown = room < a->info.size;
         uint64_t pos = c ? c->pos + c->block->cap : s->size;
         if (grown && !tail_grow(p, s, pos, a->info.size - room)) {
-                if (!p->room_wanted) block_pool_wait(p->ls->blocks, &p->room);
+                if (!p->room_wanted) shard_room_wait(p->ls, &p->room);
                 p->room_wanted = true;
                 return ST_PENDING;
         }
@@ -246,6 +249,7 @@ void append_run(struct partition *p)
 static void append_on_room(struct block_waiter *w)
 {
         struct partition *p = CONTAINER_OF(w, struct partition, room);
+        shard_room_came(p->ls);
         p->room_wanted = false;
         append_run(p);
 }

@@ -201,7 +201,7 @@ struct cached *cache_get(struct walk *w, uint64_t number, uint32_t need, int *re
                 c = cache_add(ls, w->segment, number);
                 if (!c) { /* holds nothing while it waits, so waiting ends */
                         walk_own_drop(w);
-                        block_pool_wait(ls->blocks, &w->room);
+                        shard_room_wait(ls, &w->room);
                         return NULL;
                 }
                 cache_start(c);

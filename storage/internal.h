@@ -10,9 +10,7 @@
 
 /* Out of memory while adding: the element's hh.tbl is NULL then. */
 #define HASH_NONFATAL_OOM 1
-#define HASH_FUNCTION(key, len, hash) (hash) = (unsigned)XXH3_64bits((key), (len))
-#include <uthash.h>
-#include <xxhash.h>
+#include "base/hash.h"
 
 enum {
         LOG_SHARD_MAGIC = 0x766c7368,
@@ -223,6 +221,7 @@ struct log_shard {
         struct cached *cache;
         struct list cache_lru;              /* least recently used first     */
         size_t cache_used, cache_read_used; /* all, read cache alone */
+        uint32_t room_waits;                /* block waiters of this shard   */
         struct list open_fds;               /* segments, least recently used first */
         uint32_t n_fds;
         struct list indexes; /* of sealed segments, least recently used first */
@@ -241,6 +240,8 @@ struct log_shard {
         struct timer tick;
         uint64_t tick_count;
         struct list *retention_at;
+        uint64_t retention_every_ns, retention_next_ns; /* rounds over all partitions */
+        uint32_t retention_left;                        /* visits of this round */
         int64_t wall_start_ms;
         uint64_t mono_start_ns;
         bool wall_doubt;
@@ -270,6 +271,9 @@ bool segment_name_parse(const char *name, const char *suffix, int64_t *ret_base)
 /* log_shard.c */
 /* A block for a tail or the cache; makes room among cached bytes when it must. NULL: wait. */
 struct block *shard_block_get(struct log_shard *ls, size_t size);
+/* Who got NULL waits here; on_room begins with shard_room_came(). */
+void shard_room_wait(struct log_shard *ls, struct block_waiter *w);
+void shard_room_came(struct log_shard *ls);
 /* Cached bytes go until `coming` more are within the limit. */
 void shard_cache_trim(struct log_shard *ls, size_t coming);
 bool shard_fenced(struct log_shard *ls);

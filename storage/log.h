@@ -25,11 +25,12 @@ struct log_shard_config {
         struct store *store;
         struct io *io;
         struct timers *timers;
-        struct block_pool *blocks; /* tails and cached reads come out of it          */
-        size_t cache_limit;        /* of it, for cached reads and finished tails     */
-        size_t index_limit;        /* bytes of segment indexes kept in memory        */
-        uint32_t fds_limit;        /* open segment files                             */
-        size_t write_max;          /* W: largest direct write, bytes; 0: 4 MiB       */
+        struct block_pool *blocks;  /* tails and cached reads come out of it          */
+        size_t cache_limit;         /* of it, for cached reads and finished tails     */
+        size_t index_limit;         /* bytes of segment indexes kept in memory        */
+        uint32_t fds_limit;         /* open segment files                             */
+        int64_t retention_check_ms; /* between two looks at a partition; 0: every second */
+        size_t write_max;           /* W: largest direct write, bytes; 0: 4 MiB       */
 };
 
 /* Effective settings of a partition's topic; all that storage needs of them. */

@@ -9,6 +9,7 @@
 enum { CALLBACK_ROUNDS_MAX = 64, TICK_MS = 1000, CHECKPOINT_TICKS = 30, IDLE_TICKS = 8 };
 #define CHECKPOINT_BYTES (UINT64_C(64) << 20)
 #define MS_NS UINT64_C(1000000)
+#define RETENTION_CHECK_MS_MAX (INT64_C(366) * 24 * 3600 * 1000)
 
 static void tick_on_due(struct timer *t);
 
@@ -44,6 +45,8 @@ struct log_shard *log_shard_new(const struct log_shard_config *c)
         c->store->shards_dirty++;
         lists_init(ls);
         ls->retention_at = &ls->partitions;
+        ls->retention_every_ns =
+            (uint64_t)MIN(c->retention_check_ms, RETENTION_CHECK_MS_MAX) * MS_NS;
         ls->wall_start_ms = io_wall_ms(ls->io);
         ls->mono_start_ns = io_now_ns(ls->io);
         ls->tick.on_due = tick_on_due;
@@ -105,6 +108,20 @@ struct block *shard_block_get(struct log_shard *ls, size_t size)
         }
 }
 
+void shard_room_wait(struct log_shard *ls, struct block_waiter *w)
+{
+        CHECK_OBJ(ls, LOG_SHARD_MAGIC);
+        ls->room_waits++;
+        block_pool_wait(ls->blocks, w);
+}
+
+void shard_room_came(struct log_shard *ls)
+{
+        CHECK_OBJ(ls, LOG_SHARD_MAGIC);
+        assert(ls->room_waits > 0);
+        ls->room_waits--;
+}
+
 void shard_cache_trim(struct log_shard *ls, size_t coming)
 {
         while (ls->cache_used + coming > ls->cache_limit && evict_one(ls))
@@ -156,6 +173,8 @@ unsigned log_shard_plan(struct log_shard *ls)
         unsigned n = 0;
         if (shard_fenced(ls) && !ls->fence_seen) fence_all(ls);
         run_hooks(ls);
+        /* What became cache since they began to wait has to go for those who wait. */
+        if (ls->room_waits > 0) evict_one(ls);
         n += block_pool_run_waiters(ls->blocks);
         /* Callbacks may append, which makes more callbacks due. */
         for (unsigned i = 0; i < CALLBACK_ROUNDS_MAX; i++) {

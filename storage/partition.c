@@ -60,6 +60,7 @@ void partition_free(struct partition *p)
         CHECK_OBJ(p, PARTITION_MAGIC);
         struct log_shard *ls = p->ls;
         assert(p->holds == 0 || !p->deleted);
+        if (p->room_wanted) shard_room_came(ls);
         block_waiter_cancel(&p->room);
         tail_drop_all(p);
         for (uint32_t i = 0; i < p->n_segments; i++) segment_free(p->segments[i]);

@@ -201,9 +201,15 @@ void retention_tick(struct log_shard *ls)
 {
         CHECK_OBJ(ls, LOG_SHARD_MAGIC);
         if (shard_fenced(ls)) return;
+        uint64_t now_ns = io_now_ns(ls->io);
+        if (now_ns >= ls->retention_next_ns) {
+                ls->retention_next_ns = now_ns + ls->retention_every_ns;
+                ls->retention_left = ls->n_partitions;
+        }
         int64_t now_ms = io_wall_ms(ls->io);
         bool by_age = wall_is_good(ls, now_ms);
-        uint32_t visits = MIN(ls->n_partitions, ls->n_partitions / VISITS_SHARE + VISITS_MIN);
+        uint32_t visits = MIN(ls->retention_left, ls->n_partitions / VISITS_SHARE + VISITS_MIN);
+        ls->retention_left -= visits;
         for (uint32_t i = 0; i < visits; i++) {
                 if (ls->retention_at == &ls->partitions) ls->retention_at = ls->partitions.next;
                 if (ls->retention_at == &ls->partitions) break;

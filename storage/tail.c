@@ -262,7 +262,7 @@ void tail_load(struct partition *p)
                 free(t);
                 if (!p->room_wanted) {
                         p->room_wanted = true;
-                        block_pool_wait(p->ls->blocks, &p->room);
+                        shard_room_wait(p->ls, &p->room);
                 }
                 return;
         }

@@ -69,7 +69,9 @@ static void walk_on_index(struct index_waiter *x)
 
 static void walk_on_room(struct block_waiter *x)
 {
-        walk_resume(CONTAINER_OF(x, struct walk, room), ST_OK);
+        struct walk *w = CONTAINER_OF(x, struct walk, room);
+        shard_room_came(w->ls);
+        walk_resume(w, ST_OK);
 }
 
 /* --- where --- */
@@ -304,7 +306,7 @@ static int own_start(struct walk *w)
         if (size > block_pool_limit(w->ls->blocks) / 2) return ST_NOMEM;
         w->own = shard_block_get(w->ls, size);
         if (!w->own) {
-                block_pool_wait(w->ls->blocks, &w->room);
+                shard_room_wait(w->ls, &w->room);
                 return ST_PENDING;
         }
         w->own_pos = from;

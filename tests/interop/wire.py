@@ -70,8 +70,9 @@ class Connection:
         return answer
 
     def metadata(self, topic, create=True):
-        """(brokers, error of the topic, its partitions as (error, index, leader)).  Metadata v1 always
-        asks for a missing topic to be created; without `create`, v4 is the first that can refuse."""
+        """(brokers, error of the topic, its partitions as (error, index, leader)).
+
+        Metadata v1 always asks for a missing topic to be created; v4 is the first that need not."""
         body = struct.pack(">i", 1) + string(topic)
         answer = self.call(METADATA, 1, body) if create else self.call(METADATA, 4, body + b"\0")
         if not create:

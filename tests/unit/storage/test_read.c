@@ -180,10 +180,10 @@ STORAGE_TEST(read, with_little_memory)
 }
 
 /* Appends wait for memory, in order, and go on. */
-STORAGE_TEST(read, appends_wait_for_memory)
+static void wait_for_memory(struct world *w, size_t cache)
 {
         w->blocks_limit = 8 << 20;
-        w->cache_limit = 1 << 20;
+        w->cache_limit = cache;
         world_open(w);
         struct partition *p = world_partition(w, 1, NULL);
         struct appended *x[60];
@@ -201,6 +201,27 @@ STORAGE_TEST(read, appends_wait_for_memory)
         read_all(w, p, 1 << 20, &all);
         cr_assert_eq(all.batches, 60);
         log_bytes_free(&all);
+        world_close(w);
+}
+
+STORAGE_TEST(read, appends_wait_for_memory)
+{
+        wait_for_memory(w, 1 << 20);
+}
+/* Cached bytes give way to appends even when the cache may hold all memory. */
+STORAGE_TEST(read, appends_wait_for_cached_memory)
+{
+        wait_for_memory(w, 64 << 20);
+}
+
+STORAGE_TEST_ONE(append, what_could_never_fit_is_refused)
+{
+        w->blocks_limit = 8 << 20;
+        world_open(w);
+        struct partition *p = world_partition(w, 1, NULL);
+        struct batch_spec huge = { .count = 1, .value = 5 << 20 };
+        cr_assert_eq(append_one(w, p, &huge), ST_TOO_LARGE);
+        cr_assert_eq(append_one(w, p, &small), ST_OK);
         world_close(w);
 }
 
