@@ -207,8 +207,7 @@ int registry_open(struct server *server, struct err *e)
         struct registry *r = registry_new(server);
         if (!r) return err_set(e, ST_NOMEM, "topic registry");
         struct state_fold fold = { r, fold_reset, fold_apply, fold_snapshot, fold_size };
-        int code = state_log_open(
-            r->home->own.log, r->home->own.io, registry_topic_id, 0, &fold, &r->log, e);
+        int code = state_log_open(r->home->own.log, registry_topic_id, 0, &fold, &r->log, e);
         if (code >= 0) code = registry_make_view(r, &r->view, e);
         if (code < 0) {
                 registry_free(r);

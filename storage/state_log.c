@@ -323,7 +323,7 @@ void state_log_append(struct state_log *sl, struct state_command *c)
 }
 
 /* --- life --- */
-int state_log_open(struct log_shard *ls, struct io *io, struct uuid topic_id, int32_t partition,
+int state_log_open(struct log_shard *ls, struct uuid topic_id, int32_t partition,
     const struct state_fold *fold, struct state_log **ret_log, struct err *e)
 {
         CHECK_OBJ(ls, LOG_SHARD_MAGIC);
@@ -342,7 +342,7 @@ int state_log_open(struct log_shard *ls, struct io *io, struct uuid topic_id, in
         list_init(&sl->hook.link);
         sl->hook.run = state_log_turn;
         int st = fresh ? partition_recover(p, e) : ST_OK;
-        if (st == ST_OK) st = state_log_replay(sl, io, e);
+        if (st == ST_OK) st = state_log_replay(sl, ls->io, e);
         if (st < 0) {
                 free(sl);
                 return st;

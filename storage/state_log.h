@@ -34,7 +34,7 @@ struct state_fold {
 };
 
 /* Start-up, blocking: opens (or begins) the log of that topic id and replays it. */
-int state_log_open(struct log_shard *ls, struct io *io, struct uuid topic_id, int32_t partition,
+int state_log_open(struct log_shard *ls, struct uuid topic_id, int32_t partition,
     const struct state_fold *fold, struct state_log **ret_log, struct err *e);
 /* Commands are applied in the order of calls; several of one turn share a batch. */
 void state_log_append(struct state_log *sl, struct state_command *c);

@@ -19,7 +19,7 @@ ROOMS = {
     'server': {'base': '*', 'protocol': '*', 'storage': '*'},
     'client': {'base': '*', 'protocol': '*'},
     'bench': {'base': '*', 'protocol': '*', 'client': '*'},
-    'tests': {'base': '*', 'protocol': '*', 'storage': '*', 'server': '*', 'client': '*'},
+    'tests': {room: '*' for room in ('base', 'protocol', 'storage', 'server', 'client', 'bench')},
 }
 
 # call -> what to use instead

@@ -87,7 +87,7 @@ static struct state_log *open_log(struct world *w, struct table *t)
         struct err e = { 0 };
         struct state_log *sl;
         struct state_fold f = fold_of(t);
-        int st = state_log_open(w->ls, w->io, topic(9), 0, &f, &sl, &e);
+        int st = state_log_open(w->ls, topic(9), 0, &f, &sl, &e);
         cr_assert_eq(st, ST_OK, "%s", e.text);
         return sl;
 }
@@ -227,7 +227,7 @@ STORAGE_TEST_ONE(state_log, what_it_cannot_understand_stops_the_start)
                 struct partition *p = world_partition(w, 9, NULL);
                 if (bad[i].type == 'E') append_typed(w, p, 'B', 0, 0, 0);
                 append_typed(w, p, bad[i].type, 0, bad[i].value, bad[i].n);
-                cr_assert_lt(state_log_open(w->ls, w->io, topic(9), 0, &f, &sl, &e), 0);
+                cr_assert_lt(state_log_open(w->ls, topic(9), 0, &f, &sl, &e), 0);
                 cr_assert(strstr(e.text, "state log"), "%s", e.text);
                 world_kill(w);
                 dir_remove(w->dir);
