@@ -1,5 +1,6 @@
 /* Connections through raw bytes: framing, pipelining, versions, hostile frames, memory. */
 #include "base/check.h"
+#include "base/log.h"
 #include "protocol/errors.h"
 #include "server/conn.h"
 #include "tests/unit/server/wire_client.h"
@@ -257,6 +258,81 @@ Test(conn, fault_22_a_reader_that_never_reads_stalls_only_itself)
         cr_expect_leq(unsent, (size_t)CONN_OUT_BYTES + (8 << 20), "%zu", unsent);
         cr_expect_eq(wire_produce(&rig, "t", 0, wire_batch(&rig, "x", 1, T)).error_code, 0);
         wire_close(&w);
+}
+
+enum { HELD_MAX = 20000 };
+struct held {
+        struct block *at[HELD_MAX];
+        size_t n;
+};
+
+/* All that is left of the receive buffers. */
+static void take_all(struct shard *s, struct held *h)
+{
+        static const size_t sizes[] = { 1 << 20, 64 << 10, 4096 };
+        for (size_t i = 0; i < COUNT_OF(sizes); i++)
+                for (struct block *b; (b = block_get(s->own.receive, sizes[i])) != NULL;) {
+                        cr_assert_lt(h->n, (size_t)HELD_MAX);
+                        h->at[h->n++] = b;
+                }
+}
+
+Test(conn, without_memory_the_socket_is_not_read)
+{
+        static struct held held;
+        cr_assert_eq(rig_create(&rig, "t", 1), 0);
+        for (unsigned i = 0; i < RIG_SHARDS; i++) take_all(&rig.server->shards[i], &held);
+        struct records b = wire_batch(&rig, "0123456789", 5000, T);
+        struct produce_req_topic_data_partition_data p = { 0, b };
+        struct produce_req_topic_data t = { .name = STR("t"), .partition_data = { 1, &p } };
+        struct produce_req req = { .transactional_id = STR_NULL,
+                .acks = -1,
+                .timeout_ms = 30000,
+                .topic_data = { 1, &t } };
+        struct produce_res res;
+        struct wire w = wire_open(&rig);
+        uint64_t before = log_mark_hits("receive: no memory, the socket is not read");
+        wire_ask(&w, API_PRODUCE, 9, &req);
+        cr_expect(wire_is_silent(&w, 50));
+        cr_expect_gt(log_mark_hits("receive: no memory, the socket is not read"), before);
+        while (held.n > 0) block_unref(held.at[--held.n]);
+        cr_assert(wire_answer(&w, API_PRODUCE, 9, &res));
+        cr_expect_eq(res.responses.at[0].partition_responses.at[0].error_code, 0);
+        wire_close(&w);
+}
+
+Test(conn, without_scratch_memory_requests_wait)
+{
+        uint8_t out[16], in[ROOM];
+        struct wire parked[2 * RIG_SHARDS], w[2 * RIG_SHARDS];
+        struct wire_fetch f = { .topic = "t", .max_wait_ms = 60000, .min_bytes = 1 };
+        cr_assert_eq(rig_create(&rig, "t", 1), 0);
+        for (unsigned i = 0; i < COUNT_OF(parked); i++) {
+                parked[i] = wire_open(&rig);
+                wire_ask(&parked[i], API_FETCH, 11, wire_fetch_req(&rig, &f));
+                cr_assert(wire_is_silent(&parked[i], 5));
+        }
+        for (unsigned i = 0; i < RIG_SHARDS; i++) {
+                struct budget *b = &rig.server->shards[i].own.arenas;
+                b->used += b->limit;
+        }
+        uint64_t before = log_mark_hits("requests: scratch memory is used up");
+        for (unsigned i = 0; i < COUNT_OF(w); i++) {
+                w[i] = wire_open(&rig);
+                wire_send(&w[i], out, hello(out, 0, (int32_t)i));
+                cr_expect(wire_is_silent(&w[i], 5));
+        }
+        cr_expect_gt(log_mark_hits("requests: scratch memory is used up"), before);
+        for (unsigned i = 0; i < RIG_SHARDS; i++) {
+                struct budget *b = &rig.server->shards[i].own.arenas;
+                b->used -= b->limit;
+        }
+        for (unsigned i = 0; i < COUNT_OF(w); i++) {
+                cr_assert_gt(wire_reply(&w[i], in, sizeof(in)), 8);
+                cr_expect_eq(load_be32(in), i);
+                wire_close(&w[i]);
+                wire_close(&parked[i]);
+        }
 }
 
 Test(conn, stop_answers_what_is_in_flight)

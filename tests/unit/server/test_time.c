@@ -287,6 +287,7 @@ Test(time, an_answer_does_not_wait_longer_than_timeout_ms)
         unsigned detached = 0;
         for (unsigned i = 0; i < SHARDS; i++) detached += server->shards[i].own.conns->detached;
         cr_expect_eq(detached, 1, "the append goes on");
+        cr_expect_eq(log_mark_hits("produce: answered before its appends were durable"), 1);
         end_close(&z);
         sim_slow_disk(world, 1);
         run_for(600 * second);
@@ -309,6 +310,7 @@ Test(time, fault_25_no_descriptors_no_busy_loop)
         end_open(&x, true);
         run_for(5 * second);
         cr_expect_lt(server->shards[0].own.count.turns_busy - turns, 2000);
+        cr_expect_gt(log_mark_hits("accept: out of file descriptors"), 0);
         sim_heal(world);
         end_close(&x);
         run_for(second);
