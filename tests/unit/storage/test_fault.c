@@ -29,6 +29,7 @@ static void expect_fenced(
 {
         struct partition_state st;
         cr_assert_eq(w->store->fenced, 1);
+        world_settle(w); /* a write of the other partition may still be under way */
         cr_assert_eq(append_one(w, p, &small), ST_FENCED);
         cr_assert_eq(append_one(w, other, &small), ST_FENCED);
         partition_get_state(p, &st);
