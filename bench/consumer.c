@@ -277,6 +277,25 @@ static bool take_reply(
         return true;
 }
 
+static bool chain_done(const struct run *r, const struct chain *ch)
+{
+        const int64_t *ends = atomic_load_explicit(&r->ends, memory_order_acquire);
+        if (!ends || r->rewind) return false;
+        for (uint32_t i = 0; i < ch->n; i++)
+                if (ch->parts[i].offset < ends[ch->parts[i].partition]) return false;
+        return true;
+}
+
+void consumer_look_done(struct consumer *c)
+{
+        struct run *r = c->worker->run;
+        if (c->finished) return;
+        for (uint32_t i = 0; i < r->chains; i++)
+                if (!chain_done(r, &c->chains[i])) return;
+        c->finished = true;
+        if (atomic_fetch_sub(&r->consumers_left, 1) == 1) io_wake(r->main_io, NULL);
+}
+
 static bool on_frame(struct link *l, struct bytes frame)
 {
         struct consumer *c = CONTAINER_OF(l, struct consumer, link);
@@ -303,20 +322,8 @@ static bool on_frame(struct link *l, struct bytes frame)
         if (!ok) return false;
         c->answered++;
         consumer_look_done(c);
-        return c->finished || ask(c, chain);
-}
-
-void consumer_look_done(struct consumer *c)
-{
-        struct run *r = c->worker->run;
-        const int64_t *ends = atomic_load_explicit(&r->ends, memory_order_acquire);
-        if (c->finished || !ends || r->rewind) return;
-        for (uint32_t i = 0; i < r->chains; i++)
-                for (uint32_t k = 0; k < c->chains[i].n; k++)
-                        if (c->chains[i].parts[k].offset < ends[c->chains[i].parts[k].partition])
-                                return;
-        c->finished = true;
-        if (atomic_fetch_sub(&r->consumers_left, 1) == 1) io_wake(r->main_io, NULL);
+        /* A chain that waits at the end would hold up the others: servers answer in order. */
+        return chain_done(r, &c->chains[chain]) || ask(c, chain);
 }
 
 /* --- life
@@ -358,13 +365,14 @@ bool consumer_open(struct consumer *c)
         c->link.on_frame = on_frame;
         c->link.on_down = on_down;
         size_t room = MAX((size_t)r->fetch_max_bytes + RECV_LEAST, (size_t)RECV_LEAST);
-        return link_start(&c->link, c->link.fd, r->chains, room);
+        return link_start(&c->link, c->link.fd, 2 * r->chains, room);
 }
 
 void consumer_begin(struct consumer *c)
 {
         for (uint32_t i = 0; i < c->worker->run->chains; i++)
-                if (c->chains[i].n > 0 && !ask(c, i)) return;
+                if (!chain_done(c->worker->run, &c->chains[i]) && c->chains[i].n > 0 && !ask(c, i))
+                        return;
         consumer_look_done(c);
 }
 

@@ -50,12 +50,13 @@ static const struct row rows[] = {
         { K_CHOICE, "io", "uring|posix", "backend of the driver", FIELD(io), 0 },
         HEADING("Load"),
         { K_COUNT, "connections", "N", "producing connections (1)", FIELD(connections), 'c' },
-        { K_COUNT, "in-flight", "N", "requests of a connection (closed loop 4, open loop 128)",
+        { K_COUNT, "in-flight", "N", "requests of a connection (closed loop 4, open loop 32)",
             FIELD(in_flight), 'f' },
         { K_COUNT, "threads", "N", "for producing (1)", FIELD(threads), 't' },
         { K_COUNT, "consumers", "N", "consuming connections (1)", FIELD(consumers), 'C' },
         { K_COUNT, "fetches", "N",
-            "Fetches in flight of a consuming connection, over disjoint partitions (1)",
+            "Fetches in flight of a consuming connection, over disjoint partitions; one that waits "
+            "at its end holds up the others (1)",
             FIELD(fetches), 'F' },
         { K_COUNT, "consumer-threads", "N", "for consuming (1)", FIELD(consumer_threads), 0 },
         { K_RATE, "rate", "RATE",
@@ -273,7 +274,7 @@ static bool set(struct options *o, const struct row *r, const char *text)
 static void set_defaults(struct options *o)
 {
         bool timed = o->rate.records > 0 || o->rate.bytes > 0 || o->find_max;
-        if (!o->in_flight) o->in_flight = o->mode == MODE_RTT ? 1 : timed ? 128 : 4;
+        if (!o->in_flight) o->in_flight = o->mode == MODE_RTT ? 1 : timed ? 32 : 4;
         if (!o->batch_records) o->batch_records = o->mode == MODE_RTT ? 1 : UINT32_MAX;
         if (o->from.value == FROM_DEFAULT)
                 o->from.value = o->mode == MODE_E2E ? FROM_TAIL : FROM_BEGINNING;

@@ -195,7 +195,8 @@ bool producer_open(struct producer *p)
         p->link.on_sent = r->acks == 0 ? on_sent : NULL;
         p->link.on_down = on_down;
         assert(p->script.n > r->in_flight);
-        return p->flights && link_start(&p->link, p->link.fd, r->in_flight, RECV_ROOM);
+        /* A reply may be seen before the completion of the send that asked for it. */
+        return p->flights && link_start(&p->link, p->link.fd, 2 * r->in_flight, RECV_ROOM);
 }
 
 void producer_free(struct producer *p)

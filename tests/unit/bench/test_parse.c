@@ -95,7 +95,7 @@ Test(options, modes_have_their_defaults)
         cr_assert_eq(o.in_flight, 4);
         cr_assert_eq(options_acks(&o), -1);
         cr_assert_eq(options(&o, "produce", "--null", "--rate=10k", "--linger=5ms"), 0);
-        cr_assert_eq(o.in_flight, 128);
+        cr_assert_eq(o.in_flight, 32);
         cr_assert_eq(options(&o, "rtt", "--null", "--acks", "0"), 0);
         cr_assert_eq(o.in_flight, 1);
         cr_assert_eq(o.batch_records, 1);
