@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "bench/bench.h"
 #include "server/api_table.h"
 #include "server/config.h"
 #include "server/serve.h"
@@ -25,9 +26,11 @@ static const char help[] =
     "      runs the server in the foreground until SIGTERM or SIGINT\n"
     "  varve config print [-o json] [OPTION...]\n"
     "      shows every setting with value, source, unit and meaning\n"
+    "  varve bench MODE [OPTION...]\n"
+    "      measures a server that speaks the Kafka protocol; `varve bench --help`\n"
     "  varve --help | --version\n"
     "\n"
-    "Options of both commands; later sources win: file, environment, --set, the shortcuts\n"
+    "Options of serve and config print; later wins: file, environment, --set, shortcuts\n"
     "  -c, --config FILE       settings, one key=value per line (server.properties style)\n"
     "  -s, --set KEY=VALUE     one setting; may be repeated\n"
     "  -d, --data-dir DIR      is log.dirs: where data is kept; created when missing\n"
@@ -167,6 +170,7 @@ static const struct {
 } commands[] = {
         { "serve", command_serve },
         { "config", command_config },
+        { "bench", bench_main },
         { "api-table", command_api_table },
         { "topic-table", command_topic_table },
 };
