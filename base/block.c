@@ -65,8 +65,7 @@ static unsigned class_of(size_t size)
         return class;
 }
 
-/* --- mappings ------------------------------------------------------------------------------------
- */
+/* --- mappings --- */
 
 static void *map(size_t len)
 {
@@ -92,8 +91,7 @@ static void *map_slab(void)
         return p + before;
 }
 
-/* --- slabs ---------------------------------------------------------------------------------------
- */
+/* --- slabs --- */
 
 /* Small blocks of a huge page would make all of it resident with the first one. */
 static void slab_set_pages(const struct slab *s)
@@ -197,8 +195,7 @@ static void slab_register(struct block_pool *p, struct slab *s)
         s->reg = io_register_slab(p->io, s->data, BLOCK_SLAB_SIZE);
 }
 
-/* --- blocks --------------------------------------------------------------------------------------
- */
+/* --- blocks --- */
 
 static struct block *slab_pop(struct block_pool *p, struct slab *s)
 {
@@ -288,8 +285,7 @@ void block_unref(struct block *b)
         free(b);
 }
 
-/* --- the pool ------------------------------------------------------------------------------------
- */
+/* --- the pool --- */
 
 struct block_pool *block_pool_new(struct io *io, size_t limit)
 {
@@ -324,8 +320,7 @@ size_t block_pool_limit(const struct block_pool *p)
         return p->budget.limit;
 }
 
-/* --- waiting for room ----------------------------------------------------------------------------
- */
+/* --- waiting for room --- */
 
 void block_pool_wait(struct block_pool *p, struct block_waiter *w)
 {

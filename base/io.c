@@ -63,8 +63,7 @@ int64_t io_await(struct io *io, struct io_op *op)
         return op->res;
 }
 
-/* --- operations ----------------------------------------------------------------------------------
- */
+/* --- operations --- */
 
 static void prepare(struct io *io, struct io_op *op, enum io_kind kind, int fd)
 {
@@ -255,8 +254,7 @@ void io_names_free(struct io_names *n)
         *n = (struct io_names){ 0 };
 }
 
-/* --- at once -------------------------------------------------------------------------------------
- */
+/* --- at once --- */
 
 int io_listen(struct io *io, const char *host, uint16_t port, struct err *e)
 {

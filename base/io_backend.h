@@ -37,8 +37,7 @@ void io_done(struct io *io, struct io_op *op, int64_t res);
 /* Runs one disk operation in the calling thread: the call's result or -errno. */
 int64_t io_call(struct io_op *op);
 
-/* --- the same in both real backends ------------------------------------------------------------
- */
+/* --- the same in both real backends --- */
 /* type: SOCK_NONBLOCK or 0. */
 int io_sys_listen(const char *host, uint16_t port, int type, struct err *e);
 /* A socket for op (path: numeric host, off: port) and its address in op->in4 or op->in6.

@@ -53,8 +53,7 @@ static struct posix *posix_of(struct io *io)
         return p;
 }
 
-/* --- a socket operation, tried -------------------------------------------------------------------
- */
+/* --- a socket operation, tried --- */
 
 static int64_t try_accept(struct io_op *op)
 {
@@ -108,8 +107,7 @@ static int64_t try_op(struct io_op *op)
         return r;
 }
 
-/* --- waiting -------------------------------------------------------------------------------------
- */
+/* --- waiting --- */
 
 static bool is_input(const struct io_op *op)
 {
@@ -224,8 +222,7 @@ static void sock_ready(struct posix *p, int fd, uint32_t events)
         sock_arm(p, fd);
 }
 
-/* --- starting ------------------------------------------------------------------------------------
- */
+/* --- starting --- */
 
 static void start_sock(struct posix *p, struct io_op *op)
 {
@@ -280,8 +277,7 @@ static void posix_start(struct io *io, struct io_op *op)
         }
 }
 
-/* --- the loop ------------------------------------------------------------------------------------
- */
+/* --- the loop --- */
 
 static int wait_ms(uint64_t wait_ns)
 {
@@ -349,8 +345,7 @@ static uint64_t posix_now_ns(struct io *io)
         return p->now_ns;
 }
 
-/* --- the rest of the table -----------------------------------------------------------------------
- */
+/* --- the rest of the table --- */
 
 static int posix_listen(struct io *io, const char *host, uint16_t port, struct err *e)
 {

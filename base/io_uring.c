@@ -27,8 +27,7 @@ static struct uring *uring_of(struct io *io)
         return u;
 }
 
-/* --- preparing submissions
- * ------------------------------------------------------------------------ */
+/* --- preparing submissions --- */
 
 static void prep_accept(struct io_uring_sqe *sqe, struct io_op *op)
 {
@@ -99,8 +98,7 @@ static void prep_op(struct io_uring_sqe *sqe, struct io_op *op)
         io_uring_sqe_set_data(sqe, op);
 }
 
-/* --- starting ------------------------------------------------------------------------------------
- */
+/* --- starting --- */
 
 static void backlog_push(struct uring *u, struct io_op *op)
 {
@@ -182,8 +180,7 @@ static void uring_start(struct io *io, struct io_op *op)
         }
 }
 
-/* --- completions ---------------------------------------------------------------------------------
- */
+/* --- completions --- */
 
 static void reap_op(struct uring *u, struct io_op *op, int res)
 {
@@ -233,8 +230,7 @@ static void reap(struct uring *u)
         io_uring_cq_advance(&u->ring, n);
 }
 
-/* --- the loop ------------------------------------------------------------------------------------
- */
+/* --- the loop --- */
 
 static void first_turn(struct uring *u)
 {
@@ -348,8 +344,7 @@ static uint64_t uring_now_ns(struct io *io)
         return u->now_ns;
 }
 
-/* --- the rest of the table -----------------------------------------------------------------------
- */
+/* --- the rest of the table --- */
 
 static int uring_listen(struct io *io, const char *host, uint16_t port, struct err *e)
 {

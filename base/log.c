@@ -64,8 +64,7 @@ PRINTF_LIKE(2, 3) static void put_f(struct line *l, const char *fmt, ...)
         put(l, s, (size_t)n);
 }
 
-/* --- untrusted text ------------------------------------------------------------------------------
- */
+/* --- untrusted text --- */
 
 /* Bytes of the UTF-8 sequence at p and its code point; 0: not valid (RFC 3629: shortest form, no
  * surrogates, up to U+10FFFF). */
@@ -180,8 +179,7 @@ static void put_value(struct line *l, struct str s)
         if (quotes) put_z(l, "\"");
 }
 
-/* --- lines ---------------------------------------------------------------------------------------
- */
+/* --- lines --- */
 
 static void put_key(struct line *l, const char *key)
 {

@@ -97,8 +97,7 @@ static int run_once(struct session *s, struct err *e)
         return r;
 }
 
-/* --- the highest rate
- * ---------------------------------------------------------------------------- */
+/* --- the highest rate --- */
 
 struct search {
         struct session *s;
@@ -158,6 +157,23 @@ static int find_max(struct session *s, struct err *e)
         return r;
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+        (void)number;
+        interrupted = 1;
+}
+
+/* The first signal ends the run, so that topics are deleted; the second ends the process. */
+static void catch_signals(void)
+{
+        const struct sigaction a = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+        sigaction(SIGINT, &a, NULL);
+        sigaction(SIGTERM, &a, NULL);
+        signal(SIGPIPE, SIG_IGN);
+}
+
 int bench_main(int argc, char **argv)
 {
         struct options o;
@@ -166,8 +182,9 @@ int bench_main(int argc, char **argv)
         int r = options_parse(&o, argc, argv);
         if (r != 0) return r < 0 ? 0 : r;
         log_setup(LOG_WARN, LOG_KV, STDERR_FILENO);
-        signal(SIGPIPE, SIG_IGN);
+        catch_signals();
         r = session_open(&s, &o, &e);
+        s.interrupted = &interrupted;
         if (r == 0) {
                 r = o.find_max ? find_max(&s, &e) : run_once(&s, &e);
                 int closed = session_close(&s, &late);

@@ -20,8 +20,7 @@ enum {
         READY_PAUSE_MS = 50,
 };
 
-/* --- one request and its reply
- * -------------------------------------------------------------------- */
+/* --- one request and its reply --- */
 
 int call_connect(struct io *io, const char *host, uint16_t port, int *ret_fd, struct err *e)
 {
@@ -142,8 +141,7 @@ static int call(struct call *c, int16_t key, const void *req, void *res, struct 
         return call_version(c, key, version, req, res, e);
 }
 
-/* --- versions
- * ------------------------------------------------------------------------------------ */
+/* --- versions --- */
 
 static void agree(struct call *c, const struct api_versions_res *m)
 {
@@ -201,8 +199,7 @@ void call_close(struct call *c)
         c->frame = NULL;
 }
 
-/* --- topics
- * -------------------------------------------------------------------------------------- */
+/* --- topics --- */
 
 static bool split_config(
     const char *text, struct create_topics_req_topics_configs *ret, struct err *e)
@@ -377,8 +374,7 @@ int call_topics_delete(struct call *c, const struct topic_set *t, struct err *e)
         return 0;
 }
 
-/* --- offsets
- * ------------------------------------------------------------------------------------- */
+/* --- offsets --- */
 
 static int note_offsets(
     const struct topic_set *t, const struct list_offsets_res *res, int64_t *ret, struct err *e)

@@ -23,8 +23,7 @@ uint32_t consumer_of(const struct run *r, uint32_t partition)
         return partition % dealt(r) / r->chains;
 }
 
-/* --- asking
- * -------------------------------------------------------------------------------------- */
+/* --- asking --- */
 
 static bool fill_request(const struct consumer *c, const struct chain *ch, struct fetch_req *m)
 {
@@ -109,8 +108,7 @@ static bool ask(struct consumer *c, uint32_t chain)
         return ok;
 }
 
-/* --- records
- * ------------------------------------------------------------------------------------- */
+/* --- records --- */
 
 struct reading {
         struct record_visitor visitor;
@@ -206,8 +204,7 @@ static bool take_records(
         return true;
 }
 
-/* --- replies
- * ------------------------------------------------------------------------------------- */
+/* --- replies --- */
 
 /* Which topic a reply means; hint: the one that is likely.  topics->n: none of ours. */
 static uint32_t topic_number(
@@ -326,8 +323,7 @@ static bool on_frame(struct link *l, struct bytes frame)
         return chain_done(r, &c->chains[chain]) || ask(c, chain);
 }
 
-/* --- life
- * ---------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 static void on_down(struct link *l, int64_t res)
 {

@@ -109,8 +109,7 @@ int frame_batch_make(const struct frame_spec *s, struct record_in *records, uint
         return 0;
 }
 
-/* --- the request around the batches
- * -------------------------------------------------------------- */
+/* --- the request around the batches --- */
 
 static bool same_topic(const struct frame_spec *s, uint32_t a, uint32_t b)
 {
@@ -227,8 +226,7 @@ void frame_free(struct frame *f)
         *f = (struct frame){ 0 };
 }
 
-/* --- patching
- * ------------------------------------------------------------------------------------ */
+/* --- patching --- */
 
 static void stamp_image(const struct frame_spec *s, uint8_t *image, const struct frame_batch *b,
     const struct frame_stamp *t)

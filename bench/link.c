@@ -23,8 +23,7 @@ static void go_down(struct link *l, int64_t res)
         if (l->on_down) l->on_down(l, res);
 }
 
-/* --- sending
- * ------------------------------------------------------------------------------------- */
+/* --- sending --- */
 
 static void on_send(struct io_op *op)
 {
@@ -79,8 +78,7 @@ void link_flush_all(struct list *dirty)
                 start_send(CONTAINER_OF(n, struct link, pending));
 }
 
-/* --- receiving
- * ----------------------------------------------------------------------------------- */
+/* --- receiving --- */
 
 /* Room for a whole frame of `size` bytes that begins at `at`.  False: it cannot be had. */
 static bool make_room(struct link *l, size_t size)
@@ -141,8 +139,7 @@ static void start_recv(struct link *l)
         io_recv(l->io, &l->recv_op, l->fd, (struct bytes_mut){ l->buf + l->n, l->room - l->n });
 }
 
-/* --- life
- * ---------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 bool link_start(struct link *l, int fd, uint32_t queue_room, size_t buf_room)
 {

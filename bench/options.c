@@ -171,8 +171,7 @@ int16_t options_acks(const struct options *o)
         return acks[o->acks.value];
 }
 
-/* --- help
- * ---------------------------------------------------------------------------------------- */
+/* --- help --- */
 
 static void print_row(const struct row *r)
 {
@@ -219,8 +218,7 @@ static int usage(const char *what, const char *about)
         return EXIT_USAGE;
 }
 
-/* --- parsing
- * ------------------------------------------------------------------------------------- */
+/* --- parsing --- */
 
 static bool choose(const char *words, const char *text, uint64_t *ret)
 {

@@ -105,8 +105,7 @@ void producer_pump(struct producer *p, uint64_t now_ns)
         look_finished(p);
 }
 
-/* --- replies
- * ------------------------------------------------------------------------------------- */
+/* --- replies --- */
 
 static void one_answered(struct producer *p, uint64_t now_ns)
 {

@@ -34,8 +34,7 @@ static bool timed(const struct script_spec *s)
         return s->rate.records > 0 || s->rate.bytes > 0;
 }
 
-/* --- emitting
- * ------------------------------------------------------------------------------------ */
+/* --- emitting --- */
 
 static int by_partition(const void *a, const void *b)
 {
@@ -132,8 +131,7 @@ static int emit(struct builder *b, double due_ns, bool all, struct err *e)
         return r;
 }
 
-/* --- filling
- * ------------------------------------------------------------------------------------- */
+/* --- filling --- */
 
 static int make_room(struct open_batch *o, struct err *e)
 {

@@ -44,8 +44,7 @@ struct sink {
         struct arena arena;
 };
 
-/* --- replies
- * ------------------------------------------------------------------------------------- */
+/* --- replies --- */
 
 /* The same order as in the driver's list: the id tells the index. */
 static uint32_t topic_number(const struct sink *s, struct str name, struct uuid id)
@@ -332,8 +331,7 @@ static void on_sent(struct link *l, uint32_t frames)
         }
 }
 
-/* --- connections
- * --------------------------------------------------------------------------------- */
+/* --- connections --- */
 
 static void conn_free(struct sink_conn *x)
 {
@@ -407,8 +405,7 @@ static void *sink_main(void *p)
         return NULL;
 }
 
-/* --- life
- * ---------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 static int listen_any(struct sink *s, struct err *e)
 {

@@ -20,8 +20,7 @@ struct crew {
         uint32_t n, started;
 };
 
-/* --- set-up
- * -------------------------------------------------------------------------------------- */
+/* --- set-up --- */
 
 static struct rate share(const struct rate *r, uint32_t of)
 {
@@ -197,8 +196,7 @@ static int find_offsets(struct crew *c, struct err *e)
         return r;
 }
 
-/* --- while it runs
- * ------------------------------------------------------------------------------- */
+/* --- while it runs --- */
 
 struct watch {
         struct crew *c;
@@ -264,6 +262,7 @@ static bool look(struct watch *w)
                 w->progress_ns = now;
         }
         if (now - w->shown_ns >= 1000000000) show_progress(w, now);
+        if (c->s->interrupted && *c->s->interrupted) failure_text(&c->run, "interrupted");
         if (atomic_load(&c->run.failures.any)) return false;
         bool still = now > w->progress_ns && now - w->progress_ns > c->s->o->timeout_ns;
         if (still)
@@ -328,8 +327,7 @@ static void set_window(struct crew *c)
                     c->t->records ? UINT64_MAX : now + c->t->warmup_ns + c->t->duration_ns };
 }
 
-/* --- results
- * ------------------------------------------------------------------------------------- */
+/* --- results --- */
 
 static void compare_tails(const struct crew *c, const struct consumer *x, struct check_result *ret)
 {
@@ -416,8 +414,7 @@ static int explain(struct run *r, struct err *e)
         return err_set(e, ST_INVALID, "%s%s", r->failures.first, counts);
 }
 
-/* --- all of it
- * ----------------------------------------------------------------------------------- */
+/* --- all of it --- */
 
 static int run_crew(struct crew *c, struct result *ret, struct err *e)
 {

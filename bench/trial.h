@@ -7,9 +7,12 @@
 #include "bench/sink.h"
 #include "bench/worker.h"
 
+#include <signal.h>
+
 struct session {
         const struct options *o;
-        struct io *io; /* the main thread's */
+        const volatile sig_atomic_t *interrupted; /* NULL: nobody can; set after session_open */
+        struct io *io;                            /* the main thread's */
         struct call call;
         struct sink *sink;
         struct bytes_mut sink_batch;

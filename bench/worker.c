@@ -25,8 +25,7 @@ uint64_t mono_ns(void)
         return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* --- failures
- * ------------------------------------------------------------------------------------ */
+/* --- failures --- */
 
 static void wake_main(struct run *r)
 {
@@ -57,8 +56,7 @@ void failure_text(struct run *r, const char *fmt, ...)
         wake_main(r);
 }
 
-/* --- the thread
- * ---------------------------------------------------------------------------------- */
+/* --- the thread --- */
 
 static bool connect_link(struct worker *w, struct link *l)
 {
@@ -152,8 +150,7 @@ static void *worker_main(void *p)
         return NULL;
 }
 
-/* --- life
- * ---------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 int worker_init(struct worker *w, struct run *r, struct err *e)
 {

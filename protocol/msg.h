@@ -37,8 +37,7 @@ struct str_array {
         struct str *at;
 };
 
-/* --- facts by API ------------------------------------------------------------------------------
- */
+/* --- facts by API --- */
 struct api_info {
         int16_t key, min, max; /* versions that the schema describes */
         int16_t flexible;      /* first flexible version; INT16_MAX: never */
@@ -52,8 +51,7 @@ const struct api_info *api_info_find(int16_t key);
 int16_t api_request_header_version(int16_t key, int16_t version);
 int16_t api_response_header_version(int16_t key, int16_t version);
 
-/* --- every message behind one type, for tools and tests -----------------------------------------
- */
+/* --- every message behind one type, for tools and tests --- */
 struct msg_codec {
         const char *name;
         int16_t key;       /* -1: not of an API     */
@@ -67,8 +65,7 @@ struct msg_codec {
 extern const struct msg_codec msg_codecs[];
 extern const unsigned msg_codecs_count;
 
-/* --- used by generated code only ----------------------------------------------------------------
- */
+/* --- used by generated code only --- */
 /* Zeroed room for n elements; NULL for none, and on failure (then the cursor is bad). */
 void *msg_alloc(struct cursor *c, struct arena *a, int32_t n, size_t size);
 /* A known tag may come once per struct. */

@@ -110,9 +110,7 @@ void acceptor_free(struct acceptor *a)
         free(a);
 }
 
-/* --- counting
- * --------------------------------------------------------------------------------------
- */
+/* --- counting --- */
 
 static struct host *host_find(struct acceptor *a, const struct peer *p)
 {
@@ -157,9 +155,7 @@ void acceptor_conn_gone(struct message *m)
         conn_delete(c);
 }
 
-/* --- accepting
- * -------------------------------------------------------------------------------------
- */
+/* --- accepting --- */
 
 static void refuse(struct acceptor *a, int fd, const struct peer *p, const char *why)
 {

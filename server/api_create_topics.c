@@ -26,8 +26,7 @@ struct create_state {
         struct create_item *items;
 };
 
-/* --- checks --------------------------------------------------------------------------------------
- */
+/* --- checks --- */
 
 /* Assignments name partitions 0 ... n-1, each once, and us as the only replica. */
 static void check_assignments(struct request *r, struct create_item *x)
@@ -151,8 +150,7 @@ void api_create_topics_begin(struct request *r)
         }
 }
 
-/* --- the answer ---------------------------------------------------------------------------------
- */
+/* --- the answer --- */
 
 static bool add_settings(struct request *r, const struct topic_config *config,
     struct create_topics_res_topics_configs_array *ret)

@@ -54,8 +54,7 @@ static void fail(struct answer *a, result *x, int16_t error, const char *fmt, ..
         x->error_message = str_of(text);
 }
 
-/* --- which keys ---------------------------------------------------------------------------------
- */
+/* --- which keys --- */
 
 static bool is_wanted(const struct describe_configs_req_resources *asked, const char *key)
 {
@@ -106,8 +105,7 @@ static void add_synonym(struct answer *a, setting *s, const char *name, struct t
         y->source = (int8_t)v.source;
 }
 
-/* --- resources ----------------------------------------------------------------------------------
- */
+/* --- resources --- */
 
 static void add_topic_setting(
     struct answer *a, result *x, const struct topic_config *config, const struct topic_key *k)

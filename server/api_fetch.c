@@ -11,9 +11,7 @@
 
 enum { ANSWER_MIN = 8 << 20, ANSWER_PARTS = 8 };
 
-/* --- parts
- * -----------------------------------------------------------------------------------------
- */
+/* --- parts --- */
 
 /* What is wrong with every partition of this request, 0: nothing. */
 static int16_t request_error(const struct fetch *f)
@@ -115,9 +113,7 @@ static bool parts_of_session(struct fetch *f)
         return true;
 }
 
-/* --- begin
- * -----------------------------------------------------------------------------------------
- */
+/* --- begin --- */
 
 /* The most that one answer holds, besides an oversize first batch: what the client wants, what the
  * server allows, and a part of the memory that blocks have. */

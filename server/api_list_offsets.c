@@ -47,9 +47,7 @@ static void set_error(struct entry *e, int16_t error)
         e->old.n = 0;
 }
 
-/* --- on the owner
- * ----------------------------------------------------------------------------------
- */
+/* --- on the owner --- */
 
 /* What Kafka did before version 1: where segments begin, newest first.  `until`: segments that hold
  * nothing from there on. */
@@ -159,9 +157,7 @@ static bool run(struct scatter_part *part, struct partition *p, int16_t error)
         }
 }
 
-/* --- begin
- * -----------------------------------------------------------------------------------------
- */
+/* --- begin --- */
 
 /* From which version on a special timestamp is known; INT16_MAX: never. */
 static int16_t known_from(int64_t timestamp)
@@ -232,9 +228,7 @@ void api_list_offsets_begin(struct request *r)
         scatter_start(&s->scatter);
 }
 
-/* --- finish
- * ----------------------------------------------------------------------------------------
- */
+/* --- finish --- */
 
 static bool answer_topic(const struct list_offsets_state *s, const struct asked_topic *t,
     struct list_offsets_res_topics *out)

@@ -74,8 +74,7 @@ void api_metadata_begin(struct request *r)
         }
 }
 
-/* --- the answer ---------------------------------------------------------------------------------
- */
+/* --- the answer --- */
 
 struct answer {
         struct request *r;

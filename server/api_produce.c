@@ -28,9 +28,7 @@ struct produce_state {
 
 typedef struct produce_req_topic_data_partition_data partition_data;
 
-/* --- begin
- * -----------------------------------------------------------------------------------------
- */
+/* --- begin --- */
 
 static bool is_transactional(struct records r)
 {
@@ -145,9 +143,7 @@ void api_produce_begin(struct request *r)
         if (parts > 0) produce_work_start(s->work, q->acks == 0 ? 0 : q->timeout_ms);
 }
 
-/* --- finish
- * ----------------------------------------------------------------------------------------
- */
+/* --- finish --- */
 
 typedef struct produce_res_responses_partition_responses partition_res;
 typedef struct produce_res_responses_partition_responses_record_errors record_error;

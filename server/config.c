@@ -39,8 +39,7 @@ int config_read_file(
         return 0;
 }
 
-/* --- one value ----------------------------------------------------------------------------------
- */
+/* --- one value --- */
 
 struct loading {
         struct config *c;
@@ -93,8 +92,7 @@ static bool is_default(const struct config *c, const char *key)
         return c->values->items[key_index(config_key_find(str_of(key)))].source == SOURCE_DEFAULT;
 }
 
-/* --- where values come from ---------------------------------------------------------------------
- */
+/* --- where values come from --- */
 
 static int load_defaults(struct loading *l, struct err *e)
 {
@@ -217,8 +215,7 @@ static int load_shortcuts(struct loading *l, const struct config_args *a, struct
         return r;
 }
 
-/* --- what follows from the values ---------------------------------------------------------------
- */
+/* --- what follows from the values --- */
 
 static void warn(struct config *c, const char *text, const char *about)
 {

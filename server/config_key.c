@@ -159,8 +159,7 @@ void config_env_name(const struct config_key *k, char *buf, size_t n)
         }
 }
 
-/* --- names that are no keys ---------------------------------------------------------------------
- */
+/* --- names that are no keys --- */
 
 /* Kafka's settings that people bring along; here: what to write instead, NULL: nothing. */
 static const struct {
@@ -216,8 +215,7 @@ int config_key_unknown(struct str name, const char *where, struct err *e)
             shown.text);
 }
 
-/* --- values -------------------------------------------------------------------------------------
- */
+/* --- values --- */
 
 static int bad(const struct config_key *k, struct str value, const char *allowed, struct err *e)
 {

@@ -43,8 +43,7 @@ void config_memory(const struct config *c, unsigned shards, struct config_memory
                 .arenas = part * SHARE_ARENAS };
 }
 
-/* --- the machine --------------------------------------------------------------------------------
- */
+/* --- the machine --- */
 
 /* The first number of a small file; false: no file, no number ("max"). */
 static bool read_number(const char *path, uint64_t *ret)
@@ -100,8 +99,7 @@ unsigned config_machine_cores(void)
         return n > 0 ? (unsigned)n : 1;
 }
 
-/* --- fitting ------------------------------------------------------------------------------------
- */
+/* --- fitting --- */
 
 static uint64_t shards_that_fit(const struct config *c)
 {

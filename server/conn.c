@@ -172,9 +172,7 @@ void conn_progress(struct conn *c)
         conn_release(c);
 }
 
-/* --- deadlines
- * -------------------------------------------------------------------------------------
- */
+/* --- deadlines --- */
 
 struct deadline {
         uint64_t due;
@@ -233,9 +231,7 @@ static void on_timer(struct timer *t)
                 conn_close(c, NULL);
 }
 
-/* --- all of a shard
- * --------------------------------------------------------------------------------
- */
+/* --- all of a shard --- */
 
 struct conns *conns_new(struct shard *s)
 {

@@ -86,8 +86,7 @@ struct conn {
 
 static_assert(sizeof(struct conn) <= 1024, "what a connection costs before it has sent a header");
 
-/* --- conn.c: life ------------------------------------------------------------------------------
- */
+/* --- conn.c: life --- */
 /* The acceptor's: a connection to be posted to its shard; NULL: out of memory. */
 struct conn *conn_new(struct shard *to, int fd, const struct peer *peer, const struct peer *local);
 void conn_delete(struct conn *c);
@@ -109,8 +108,7 @@ void conn_progress(struct conn *c);
 void conn_deadline_check(struct conn *c);
 void conn_release(struct conn *c); /* frees it when nothing is pending any more */
 
-/* --- conn_in.c, conn_out.c ----------------------------------------------------------------------
- */
+/* --- conn_in.c, conn_out.c --- */
 void conn_in_init(struct conn *c);
 void conn_in_free(struct conn *c);
 void conn_run(struct conn *c);
@@ -118,8 +116,7 @@ void conn_run(struct conn *c);
 void conn_flush(struct conn *c);
 void conn_out_free(struct conn *c);
 
-/* --- all connections of a shard ------------------------------------------------------------------
- */
+/* --- all connections of a shard --- */
 struct conns {
         struct shard *shard;
         struct list all, dirty, starving;

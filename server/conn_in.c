@@ -53,9 +53,7 @@ void conn_run(struct conn *c)
         } while (!c->in.ended && c->step->run(c) == STEP_MORE);
 }
 
-/* --- buffers
- * ---------------------------------------------------------------------------------------
- */
+/* --- buffers --- */
 
 /* What is not consumed moves to the front of another buffer; block NULL: into the head. */
 static void move_to(struct conn *c, struct block *block)
@@ -141,9 +139,7 @@ static void on_room(struct block_waiter *w)
         conn_touch(c);
 }
 
-/* --- the socket
- * ------------------------------------------------------------------------------------
- */
+/* --- the socket --- */
 
 static enum next receive(struct conn *c, size_t n)
 {
@@ -180,9 +176,7 @@ static void on_recv(struct io_op *op)
         }
 }
 
-/* --- the steps
- * -------------------------------------------------------------------------------------
- */
+/* --- the steps --- */
 
 static void bad_length(struct conn *c, int32_t len, const uint8_t *p, size_t n)
 {

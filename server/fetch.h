@@ -85,8 +85,7 @@ struct fetch {
         struct fetch_session_use session;
 };
 
-/* --- fetch_read.c ------------------------------------------------------------------------------
- */
+/* --- fetch_read.c --- */
 /* Puts a part into its owner's group. */
 void fetch_part_assign(struct fetch *f, struct fetch_part *p);
 /* Starts the groups.  The request is held until all are back. */
@@ -96,10 +95,8 @@ void fetch_answer(struct fetch *f);
 /* request.on_sent: lets the blocks go. */
 void fetch_on_sent(struct request *r);
 
-/* --- fetch_reply.c -----------------------------------------------------------------------------
- */
+/* --- fetch_reply.c --- */
 void fetch_encode(struct fetch *f, struct out *reply);
 
-/* --- api_fetch.c: once the session is known ------------------------------------------------------
- */
+/* --- api_fetch.c: once the session is known --- */
 void fetch_go_on(struct fetch *f);

@@ -51,9 +51,7 @@ static void group_send(struct fetch_group *g, struct message *m)
                 shard_post(g->owner, g->fetch->r->shard, m);
 }
 
-/* --- on the owner: looking
- * -------------------------------------------------------------------------
- */
+/* --- on the owner: looking --- */
 
 static int16_t lookup(struct fetch_part *p, struct partition **ret)
 {
@@ -149,9 +147,7 @@ static bool look_around(struct fetch_group *g)
         return g->own.state == FETCH_WATCHING && !g->own.moved;
 }
 
-/* --- on the owner: reading
- * -------------------------------------------------------------------------
- */
+/* --- on the owner: reading --- */
 
 static void group_finish(struct fetch_group *g)
 {
@@ -232,9 +228,7 @@ static void read_group(struct fetch_group *g)
         if (--g->own.reads_out == 0) group_finish(g);
 }
 
-/* --- on the owner: visits
- * --------------------------------------------------------------------------
- */
+/* --- on the owner: visits --- */
 
 static void visit(struct fetch_group *g)
 {
@@ -275,9 +269,7 @@ static void group_release(struct message *m)
         if (m->run == group_release) group_send(g, &g->released);
 }
 
-/* --- on the connection's shard
- * ---------------------------------------------------------------------
- */
+/* --- on the connection's shard --- */
 
 void fetch_part_assign(struct fetch *f, struct fetch_part *p)
 {

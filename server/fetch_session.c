@@ -46,9 +46,7 @@ struct fetch_sessions {
         size_t bytes, bytes_limit;
 };
 
-/* --- a session's partitions
- * ------------------------------------------------------------------------
- */
+/* --- a session's partitions --- */
 
 static struct session_topic *topic_find(struct fetch_session *s, struct str name, struct uuid id)
 {
@@ -177,9 +175,7 @@ static void session_forget(struct fetch_session *s, const struct fetch_req *q)
         }
 }
 
-/* --- the cache: the home shard's
- * -------------------------------------------------------------------
- */
+/* --- the cache: the home shard's --- */
 
 struct fetch_sessions *fetch_sessions_new(struct shard *s, unsigned n_shards, size_t bytes_limit)
 {
@@ -326,9 +322,7 @@ static void close_id(struct fetch_sessions *c, int32_t id)
                 cache_remove(c, s);
 }
 
-/* --- requests: the connection's shard
- * --------------------------------------------------------------
- */
+/* --- requests: the connection's shard --- */
 
 static struct shard *home_of(struct shard *s, int32_t id)
 {

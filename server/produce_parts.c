@@ -25,9 +25,7 @@ static void group_copied_back(struct message *m); /* 4  connection's shard      
 static void group_done_back(struct message *m);   /* 5  connection's shard        */
 static void work_on_timeout(struct timer *t);     /* or this comes first          */
 
-/* --- on the connection's shard
- * ---------------------------------------------------------------------
- */
+/* --- on the connection's shard --- */
 
 struct produce_work *produce_work_new(struct request *r)
 {
@@ -183,9 +181,7 @@ static void work_on_timeout(struct timer *t)
         answer(w);
 }
 
-/* --- on the owner
- * ----------------------------------------------------------------------------------
- */
+/* --- on the owner --- */
 
 static void group_send(struct produce_group *g, struct message *m)
 {

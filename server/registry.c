@@ -14,8 +14,7 @@
 
 enum { PUBLISH_RETRY_NS = 100 * 1000 * 1000 };
 
-/* --- views --------------------------------------------------------------------------------------
- */
+/* --- views --- */
 
 static struct topic_node *make_node(
     struct registry *r, const struct registry_entry *x, struct err *e)
@@ -66,8 +65,7 @@ int registry_make_view(struct registry *r, struct registry_view **ret_view, stru
         return 0;
 }
 
-/* --- publishing ---------------------------------------------------------------------------------
- */
+/* --- publishing --- */
 
 static void publish_end(struct registry *r)
 {
@@ -145,8 +143,7 @@ void registry_publish_soon(struct registry *r)
         shard_post(r->home, r->home, &r->publish);
 }
 
-/* --- opening, closing ---------------------------------------------------------------------------
- */
+/* --- opening, closing --- */
 
 static void fold_reset(void *arg)
 {

@@ -54,8 +54,7 @@ void registry_submit(struct shard *from, struct registry_change *c)
         shard_post(from, &from->server->shards[0], &c->message);
 }
 
-/* --- going home ---------------------------------------------------------------------------------
- */
+/* --- going home --- */
 
 static void change_home(struct message *m)
 {
@@ -84,8 +83,7 @@ void registry_change_end(struct registry *r, struct registry_change *c)
         key_run(r, key);
 }
 
-/* --- arriving -----------------------------------------------------------------------------------
- */
+/* --- arriving --- */
 
 /* The name that the change is about; null: refused. */
 static struct str change_name(struct registry *r, struct registry_change *c)
@@ -137,8 +135,7 @@ void registry_change_arrived(struct message *m)
         key_run(r, key);
 }
 
-/* --- checking -----------------------------------------------------------------------------------
- */
+/* --- checking --- */
 
 /* Random, version 4, and not one that a command line would take for an option. */
 static struct uuid new_id(struct registry *r)
@@ -241,8 +238,7 @@ static void check_add(struct registry *r, struct registry_change *c, const struc
         };
 }
 
-/* --- logging ------------------------------------------------------------------------------------
- */
+/* --- logging --- */
 
 static struct change_state *state_new(
     struct registry *r, struct registry_change *c, const struct change_plan *p)

@@ -109,8 +109,7 @@ void registry_remove_more(struct registry *r)
         }
 }
 
-/* --- on each shard ------------------------------------------------------------------------------
- */
+/* --- on each shard --- */
 
 static void part_post(struct removal_part *p, struct shard *to, void (*run)(struct message *m))
 {
@@ -165,8 +164,7 @@ static void part_on_gone(void *arg, int status)
         if (!p->posted) part_post(p, p->shard, part_run);
 }
 
-/* --- on shard 0 ---------------------------------------------------------------------------------
- */
+/* --- on shard 0 --- */
 
 static void part_back(struct message *m)
 {

@@ -23,9 +23,7 @@ enum {
         ARENA_MIN = 1 << 20,
 };
 
-/* --- scratch memory
- * --------------------------------------------------------------------------------
- */
+/* --- scratch memory --- */
 
 /* Whoever works has what he needs; new ones begin only below three quarters, and one takes at most
  * a quarter. */
@@ -50,9 +48,7 @@ void request_charge(struct request *r, size_t bytes)
         charge(r);
 }
 
-/* --- the struct
- * ------------------------------------------------------------------------------------
- */
+/* --- the struct --- */
 
 static struct request *request_new(struct conn *c)
 {
@@ -101,9 +97,7 @@ void request_drop_frame(struct request *r)
         if (r->frame) block_unref(TAKE(r->frame));
 }
 
-/* --- decoding
- * --------------------------------------------------------------------------------------
- */
+/* --- decoding --- */
 
 static void remember_client(struct conn *c, struct str id)
 {
@@ -208,9 +202,7 @@ int request_begin(struct conn *c, struct bytes_mut frame, struct block *block, s
         return 0;
 }
 
-/* --- ending
- * ----------------------------------------------------------------------------------------
- */
+/* --- ending --- */
 
 static void encode_reply(struct request *r)
 {
@@ -276,9 +268,7 @@ void request_end(struct request *r)
         request_done(r);
 }
 
-/* --- who we are
- * ------------------------------------------------------------------------------------
- */
+/* --- who we are --- */
 
 static bool is_any(const char *host)
 {

@@ -69,9 +69,7 @@ static void group_done(struct message *m)
         request_done(CONTAINER_OF(m, struct scatter_group, done)->scatter->r);
 }
 
-/* --- on the owner
- * ----------------------------------------------------------------------------------
- */
+/* --- on the owner --- */
 
 static void put(struct scatter_group *g)
 {

@@ -54,9 +54,7 @@ struct serve {
         bool signals_started;
 };
 
-/* --- rings
- * -----------------------------------------------------------------------------------------
- */
+/* --- rings --- */
 
 static void ios_free(struct serve *s)
 {
@@ -95,9 +93,7 @@ static int ios_open(struct serve *s)
         return EXIT_FAILED;
 }
 
-/* --- threads
- * ---------------------------------------------------------------------------------------
- */
+/* --- threads --- */
 
 static void gate_report(struct gate *g, int status, const struct err *why)
 {
@@ -224,9 +220,7 @@ static void threads_join(struct serve *s)
         pthread_join(s->signals, NULL);
 }
 
-/* --- the process
- * -----------------------------------------------------------------------------------
- */
+/* --- the process --- */
 
 static void raise_fds(void)
 {

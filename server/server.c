@@ -57,9 +57,7 @@ int server_new(const struct config *c, struct io *const *ios, unsigned n,
         return 0;
 }
 
-/* --- file descriptors
- * ------------------------------------------------------------------------------
- */
+/* --- file descriptors --- */
 
 static unsigned fds_all(void)
 {
@@ -80,9 +78,7 @@ static unsigned fds_of_connections(const struct server *s)
         return all > taken ? all - taken : 1;
 }
 
-/* --- opening
- * ---------------------------------------------------------------------------------------
- */
+/* --- opening --- */
 
 static int open_logs(struct server *s, struct err *e)
 {
@@ -201,9 +197,7 @@ uint16_t server_port(const struct server *s)
         return s->port;
 }
 
-/* --- ending
- * ----------------------------------------------------------------------------------------
- */
+/* --- ending --- */
 
 void server_stop(struct server *s, int how)
 {

@@ -25,9 +25,7 @@ enum {
         SESSIONS_PART = 8, /* of the scratch memory is for fetch sessions */
 };
 
-/* --- messages
- * -------------------------------------------------------------------------------------
- */
+/* --- messages --- */
 
 void shard_wake(struct shard *from, struct shard *to)
 {
@@ -44,9 +42,7 @@ void shard_post(struct shard *from, struct shard *to, struct message *m)
         if (to != from) shard_wake(from, to);
 }
 
-/* --- partitions
- * -----------------------------------------------------------------------------------
- */
+/* --- partitions --- */
 
 struct shard *shard_of(struct server *server, struct uuid topic_id, int32_t partition)
 {
@@ -72,9 +68,7 @@ bool shard_topic_lives(
         return registry_find_id(s->own.view, t->id) != NULL;
 }
 
-/* --- life
- * -----------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static void drain_limit_due(struct timer *t)
 {
@@ -209,9 +203,7 @@ static bool life_run(struct shard *s)
         return true;
 }
 
-/* --- the turn
- * -------------------------------------------------------------------------------------
- */
+/* --- the turn --- */
 
 /* False: something came in the meantime. */
 static bool sleep_begin(struct shard *s)

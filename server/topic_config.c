@@ -152,8 +152,7 @@ int topic_key_parse(const struct topic_key *k, const char *shown, struct str val
         return 0;
 }
 
-/* --- one topic ----------------------------------------------------------------------------------
- */
+/* --- one topic --- */
 
 /* The broker's word on a key: what it sets, else the table's default. */
 static struct topic_value broker_value(const struct config *broker, const struct topic_key *k)

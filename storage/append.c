@@ -14,8 +14,7 @@ enum { LEADER_EPOCH = 0 };
 
 static void append_on_room(struct block_waiter *w);
 
-/* --- callbacks, later
- * --------------------------------------------------------------------------------- */
+/* --- callbacks, later --- */
 static void refuse(struct log_shard *ls, struct log_append *a, int status)
 {
         a->status = status;
@@ -121,8 +120,7 @@ bool append_roll(struct partition *p)
         return true;
 }
 
-/* --- copying
- * --------------------------------------------------------------------------------------------- */
+/* --- copying --- */
 struct cursor {
         struct chunk **chunk;
         uint32_t at;

@@ -71,8 +71,7 @@ void cache_free(struct log_shard *ls)
         assert(ls->cache_read_used == 0);
 }
 
-/* --- reading
- * --------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 /* In the table, its read not started. NULL: no memory. */
 static struct cached *cache_add(struct log_shard *ls, struct segment *s, uint64_t number)
 {
@@ -167,8 +166,7 @@ static void cache_on_read(struct io_op *op)
         cache_finish(c, status);
 }
 
-/* --- asking
- * ---------------------------------------------------------------------------------------------- */
+/* --- asking --- */
 static struct cached *cache_find(struct log_shard *ls, struct segment *s, uint64_t number)
 {
         struct cache_key key = { .segment = s, .number = number };

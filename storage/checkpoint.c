@@ -26,8 +26,7 @@ static uint64_t checksum(const struct checkpoint_header *h, const void *entries,
         return XXH3_64bits_withSeed(entries, n, seed);
 }
 
-/* --- reading -------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 const struct checkpoint_mark *checkpoint_find(const struct store *s, const struct partition_key *k)
 {
         struct checkpoint_mark *m = NULL;
@@ -156,8 +155,7 @@ void checkpoint_table_free(struct checkpoint_table *t)
         free(t);
 }
 
-/* --- writing: .tmp -> write -> sync -> rename -> sync of the directory
- * ---------------------------- */
+/* --- writing: .tmp -> write -> sync -> rename -> sync of the directory --- */
 struct checkpoint_run {
         struct io_op op;
         struct log_shard *ls;

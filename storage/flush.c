@@ -60,8 +60,7 @@ static void flush_free(struct log_shard *ls, struct flush *f)
         list_push_back(&ls->free_flushes, &f->link);
 }
 
-/* --- planning
- * --------------------------------------------------------------------------------------------- */
+/* --- planning --- */
 static bool segment_done(const struct segment *s)
 {
         return s->created && s->durable == s->size;
@@ -106,8 +105,7 @@ unsigned flush_plan_direct(struct log_shard *ls)
         return n;
 }
 
-/* --- the write
- * --------------------------------------------------------------------------------------------- */
+/* --- the write --- */
 static void flush_fill_edge(struct flush *f, uint64_t pos)
 {
         size_t n = (size_t)(f->to - pos);
@@ -231,8 +229,7 @@ static void write_on_sync(struct io_op *op)
         flush_end(f);
 }
 
-/* --- the way on, and out
- * ------------------------------------------------------------------------------------- */
+/* --- the way on, and out --- */
 void flush_advance(struct flush *f)
 {
         CHECK_OBJ(f, FLUSH_MAGIC);

@@ -6,8 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-/* --- the directory: mkdir -> fsync of p/
- * ----------------------------------------------------------------- */
+/* --- the directory: mkdir -> fsync of p/ --- */
 static void make_dir_on_mkdir(struct io_op *op);
 static void make_dir_on_sync(struct io_op *op);
 
@@ -43,8 +42,7 @@ static void make_dir_on_sync(struct io_op *op)
         flush_advance(f);
 }
 
-/* --- the file: open -> allocate -> fsync -> open directory -> fsync -> close directory
- * ------------------- */
+/* --- the file: open -> allocate -> fsync -> open directory -> fsync -> close directory --- */
 static void make_file_on_open(struct io_op *op);
 static void make_file_on_allocate(struct io_op *op);
 static void make_file_on_sync(struct io_op *op);
@@ -146,8 +144,7 @@ static void make_file_on_dir_close(struct io_op *op)
         flush_advance(f);
 }
 
-/* --- open again, after the descriptor had been let go
- * -------------------------------------------------------- */
+/* --- open again, after the descriptor had been let go --- */
 static void flush_on_open(struct fd_waiter *w, int64_t fd)
 {
         struct flush *f = CONTAINER_OF(w, struct flush, opened);
@@ -166,8 +163,7 @@ void flush_open(struct flush *f)
         if (fd < -1) flush_fail(f, "open", fd);
 }
 
-/* --- cut: bytes of appends that failed may be in the file; they must not come back
- * --------------------------- */
+/* --- cut: bytes of appends that failed may be in the file; they must not come back --- */
 static void cut_on_truncate(struct io_op *op);
 static void cut_on_sync(struct io_op *op);
 

@@ -117,8 +117,7 @@ const char *index_decode(const uint8_t *bytes, size_t len, struct segment *s)
         return index_fill(s, h) ? NULL : "out of memory";
 }
 
-/* --- loading
- * ------------------------------------------------------------------------------------------- */
+/* --- loading --- */
 struct index_loading {
         struct io_op op;
         struct segment *segment;

@@ -54,8 +54,7 @@ struct fd_waiter {
         void (*on_open)(struct fd_waiter *w, int64_t fd_or_error);
 };
 
-/* --- segments ------------------------------------------------------------------------------------
- */
+/* --- segments --- */
 struct index_spot {
         uint32_t rel, pos;
         int64_t max_before; /* largest timestamp in the segment before pos, -1: none */
@@ -109,8 +108,7 @@ struct chunk {
         struct list link; /* ls->finished */
 };
 
-/* --- partitions ----------------------------------------------------------------------------------
- */
+/* --- partitions --- */
 struct partition_key {
         struct uuid topic_id;
         int32_t index;
@@ -165,8 +163,7 @@ struct partition {
         void *on_gone_arg;
 };
 
-/* --- the read cache ------------------------------------------------------------------------------
- */
+/* --- the read cache --- */
 struct cache_key {
         struct segment *segment;
         uint64_t number; /* of the CACHE_BLOCK in the segment */
@@ -187,8 +184,7 @@ struct cached {
         struct io_op op;
 };
 
-/* --- the shard
- * ------------------------------------------------------------------------------------ */
+/* --- the shard --- */
 struct close_run {
         enum { CLOSE_FLUSH, CLOSE_CUT, CLOSE_CHECKPOINT, CLOSE_FDS, CLOSE_DONE } step;
         uint32_t lanes;  /* files being cut       */

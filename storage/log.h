@@ -60,8 +60,7 @@ struct log_stats {
 };
 void log_shard_stats(const struct log_shard *ls, struct log_stats *ret);
 
-/* --- partitions --------------------------------------------------------------------------------
- */
+/* --- partitions --- */
 /* In memory at once, with or without files.  NULL: out of memory.  A partition without a directory
  * is empty and begins at 0; its directory comes with its first append. */
 struct partition *partition_new(
@@ -89,8 +88,7 @@ struct partition_state {
 };
 void partition_get_state(const struct partition *p, struct partition_state *ret);
 
-/* --- appending ----------------------------------------------------------------------------------
- */
+/* --- appending --- */
 /* One batch on its way: accepted -> copied (bytes are in the tail; `batch` may be reused) ->
  * durable. Embedded in the caller's struct, which lives until on_done. */
 struct log_append {
@@ -114,8 +112,7 @@ struct log_append {
  * on_done run exactly once each, on_copied first, both later; a failed append gets both as well. */
 void partition_append(struct log_append *a);
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 enum { LOG_READ_SLICES_MAX = 16 };
 
 /* Whole batches from the one that holds `offset` on.  Embedded in the caller's struct. */

@@ -89,8 +89,7 @@ void log_shard_stats(const struct log_shard *ls, struct log_stats *ret)
         ret->open_fds = ls->n_fds;
 }
 
-/* --- memory
- * ---------------------------------------------------------------------------------------- */
+/* --- memory --- */
 /* Whichever of the two kinds holds more than half gives first. */
 static bool evict_one(struct log_shard *ls)
 {
@@ -128,8 +127,7 @@ void shard_cache_trim(struct log_shard *ls, size_t coming)
                 ;
 }
 
-/* --- law 2
- * ------------------------------------------------------------------------------------------ */
+/* --- law 2 --- */
 bool shard_fenced(struct log_shard *ls)
 {
         return ls->store->fenced != 0;
@@ -156,8 +154,7 @@ static void fence_all(struct log_shard *ls)
         }
 }
 
-/* --- the plan
- * --------------------------------------------------------------------------------------- */
+/* --- the plan --- */
 static void run_hooks(struct log_shard *ls)
 {
         for (struct list *l = ls->hooks.next, *next; l != &ls->hooks; l = next) {
@@ -188,8 +185,7 @@ unsigned log_shard_plan(struct log_shard *ls)
         return n;
 }
 
-/* --- the slow timer
- * --------------------------------------------------------------------------------- */
+/* --- the slow timer --- */
 static void checkpoint_ticked(struct log_shard *ls, int64_t res)
 {
         (void)ls;

@@ -75,8 +75,7 @@ void partition_free(struct partition *p)
         free(p);
 }
 
-/* --- segments
- * -------------------------------------------------------------------------------------- */
+/* --- segments --- */
 struct segment *partition_segment_for(const struct partition *p, int64_t offset)
 {
         CHECK_OBJ(p, PARTITION_MAGIC);
@@ -122,8 +121,7 @@ struct segment *partition_add_segment(struct partition *p, int64_t base, uint64_
         return s;
 }
 
-/* --- life
- * -------------------------------------------------------------------------------------------- */
+/* --- life --- */
 void partition_hold(struct partition *p)
 {
         CHECK_OBJ(p, PARTITION_MAGIC);
@@ -175,8 +173,7 @@ uint32_t partition_segment_offsets(const struct partition *p, int64_t *out, uint
         return n;
 }
 
-/* --- watches
- * ------------------------------------------------------------------------------------------ */
+/* --- watches --- */
 void partition_watch(struct partition *p, struct log_watch *w)
 {
         CHECK_OBJ(p, PARTITION_MAGIC);

@@ -8,8 +8,7 @@
 
 enum { STEP_SEEK, STEP_WALK, STEP_SEARCH, STEP_GATHER };
 
-/* --- hints: where sequential readers go on
- * -------------------------------------------------------------- */
+/* --- hints: where sequential readers go on --- */
 static const struct hint *hint_find(const struct partition *p, int64_t offset)
 {
         for (uint32_t i = 0; i < HINTS; i++)
@@ -47,8 +46,7 @@ static int seek(struct walk *w)
         return ST_OK;
 }
 
-/* --- collecting
- * --------------------------------------------------------------------------------------------- */
+/* --- collecting --- */
 static bool slices_fit(const struct log_read *r, const struct span *spans, uint32_t n)
 {
         uint32_t have = r->n_slices;

@@ -36,8 +36,7 @@ static void offline(struct partition *p, const struct segment *s, const char *wh
             LOG_STR("file", name), LOG_STR("cause", why), LOG_INT("position", pos), LOG_END);
 }
 
-/* --- names
- * --------------------------------------------------------------------------------------------- */
+/* --- names --- */
 static int base_compare(const void *a, const void *b)
 {
         int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -62,8 +61,7 @@ static int recovery_names(struct recovery *v, const struct io_names *names, cons
         return ST_OK;
 }
 
-/* --- files
- * --------------------------------------------------------------------------------------------- */
+/* --- files --- */
 static int64_t scan_open(struct recovery *v, const struct segment *s, struct scan *ret)
 {
         char name[STORE_NAME_MAX];
@@ -115,8 +113,7 @@ static void segment_take(struct segment *s, const struct scan *c)
         s->max_timestamp = s->appended_max_timestamp = c->max_timestamp;
 }
 
-/* --- sealed segments
- * ------------------------------------------------------------------------------------ */
+/* --- sealed segments --- */
 static bool take_index_header(
     struct recovery *v, struct segment *s, const struct scan *c, int64_t before)
 {
@@ -214,8 +211,7 @@ static void recover_sealed(struct recovery *v, struct segment *s, int64_t before
                     LOG_INT("from", s->end_offset), LOG_INT("to", before), LOG_END);
 }
 
-/* --- the newest one
- * ---------------------------------------------------------------------------------------- */
+/* --- the newest one --- */
 static uint32_t newest_facts(struct recovery *v, struct segment *s, struct scan *c)
 {
         uint32_t facts = 0;

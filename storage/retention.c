@@ -14,8 +14,7 @@
 enum { VISITS_MIN = 16, VISITS_SHARE = 30, WALL_DOUBT_MS = 3600 * 1000 };
 #define MS_NS INT64_C(1000000)
 
-/* --- unlinking: .log -> open directory -> fsync -> close -> .index
- * ---------------------------------------- */
+/* --- unlinking: .log -> open directory -> fsync -> close -> .index --- */
 struct drop {
         struct io_op op;
         struct segment *segment;

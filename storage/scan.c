@@ -73,8 +73,7 @@ void scan_run(struct scan *c, struct segment *s)
         }
 }
 
-/* --- looking for later batches
- * ------------------------------------------------------------------------- */
+/* --- looking for later batches --- */
 static bool all_zero(const uint8_t *p, size_t n)
 {
         return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);

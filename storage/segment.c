@@ -64,8 +64,7 @@ void segment_note_bad(struct segment *s, uint64_t pos, int64_t offset, const cha
             LOG_INT("position", pos), LOG_INT("offset", offset), LOG_STR("cause", why), LOG_END);
 }
 
-/* --- sealing: wholly durable and not the newest any more
- * ---------------------------------------------- */
+/* --- sealing: wholly durable and not the newest any more --- */
 static void seal_on_saved(struct segment_save *v)
 {
         struct segment *s = v->segment;

@@ -85,8 +85,7 @@ void segment_opened(struct segment *s, int fd)
         segment_fds_trim(ls, ls->fds_limit);
 }
 
-/* --- closing
- * ------------------------------------------------------------------------------------------- */
+/* --- closing --- */
 struct closing {
         struct io_op op;
         struct log_shard *ls;

@@ -20,8 +20,7 @@ static const struct log_config state_config = {
         .retention_bytes = -1,
 };
 
-/* --- building batches
- * --------------------------------------------------------------------------------- */
+/* --- building batches --- */
 struct piece {
         size_t key_at, value_at;
         int32_t key_n, value_n;
@@ -119,8 +118,7 @@ static uint8_t *builder_encode(struct builder *b, int64_t now_ms, size_t *ret_n)
         return p;
 }
 
-/* --- batches in flight
- * ----------------------------------------------------------------------------------- */
+/* --- batches in flight --- */
 struct state_batch {
         struct log_append append;
         struct state_log *log;
@@ -203,8 +201,7 @@ static void batch_on_done(struct log_append *a)
         free(x);
 }
 
-/* --- snapshots
- * -------------------------------------------------------------------------------------------- */
+/* --- snapshots --- */
 struct emitter {
         struct state_log *log;
         struct builder builder;
@@ -272,8 +269,7 @@ static void snapshot_write(struct state_log *sl)
         builder_free(&m.builder);
 }
 
-/* --- the end of a turn
- * -------------------------------------------------------------------------------------- */
+/* --- the end of a turn --- */
 static void queue_send(struct state_log *sl)
 {
         struct builder b;

@@ -34,8 +34,7 @@ static void read_wait(struct state_log *sl, struct io *io, struct replay_read *x
         }
 }
 
-/* --- the two passes
- * ------------------------------------------------------------------------------------- */
+/* --- the two passes --- */
 static struct bytes key_of(const struct record *r)
 {
         return (struct bytes){ r->key.p + 1, r->key.n - 1 };

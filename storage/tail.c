@@ -59,8 +59,7 @@ bool tail_copy(const struct partition *p, uint64_t virt, void *to, size_t n)
         return true;
 }
 
-/* --- growing
- * ----------------------------------------------------------------------------------------- */
+/* --- growing --- */
 /* Room in the array for one more. */
 static bool chunks_reserve(struct partition *p)
 {
@@ -121,8 +120,7 @@ bool tail_grow(struct partition *p, struct segment *s, uint64_t pos, size_t want
         return false;
 }
 
-/* --- letting go
- * --------------------------------------------------------------------------------------- */
+/* --- letting go --- */
 static void chunk_free(struct log_shard *ls, struct chunk *c)
 {
         CHECK_OBJ(c, CHUNK_MAGIC);
@@ -213,8 +211,7 @@ void tail_drop_idle(struct partition *p, uint64_t now_ns)
         log_mark("tail: idle chunk let go");
 }
 
-/* --- reading the last page back: open -> read -> appends go on
- * ---------------------------------------- */
+/* --- reading the last page back: open -> read -> appends go on --- */
 struct tail_load {
         struct io_op op;
         struct fd_waiter opened;

@@ -230,8 +230,7 @@ int walk_header(struct walk *w)
         return st;
 }
 
-/* --- whole batches
- * ---------------------------------------------------------------------------------------------- */
+/* --- whole batches --- */
 static void mark_verified(const struct span *x)
 {
         struct cached *c = x->cached;
@@ -280,8 +279,7 @@ int walk_spans(struct walk *w, struct span spans[SPANS_MAX], uint32_t *ret_n)
         return ST_OK;
 }
 
-/* --- a batch in a block of its own: (room) -> (open) -> read until it is there
- * ------------------------------------ */
+/* --- a batch in a block of its own: (room) -> (open) -> read until it is there --- */
 static void own_on_open(struct fd_waiter *x, int64_t fd);
 static void own_on_read(struct io_op *op);
 

@@ -67,8 +67,7 @@ int walk_start(struct walk *w);
 /* What it waited for is there (status ST_OK) or failed. */
 void walk_resume(struct walk *w, int status);
 
-/* --- all below: ST_OK, ST_PENDING, or why not
- * ----------------------------------------------------- */
+/* --- all below: ST_OK, ST_PENDING, or why not --- */
 /* Goes to a segment and loads its index. */
 int walk_enter(struct walk *w, struct segment *s);
 void walk_leave(struct walk *w);

@@ -124,8 +124,7 @@ IO_TEST(random_bytes_and_wall_clock)
         cr_assert_leq(ms, (int64_t)t.tv_sec * 1000 + 60000);
 }
 
-/* --- threads -------------------------------------------------------------------------------------
- */
+/* --- threads --- */
 
 /* The server's pattern: post a message, then wake.  The receiver sleeps whenever its inbox is
  * empty; one lost wake-up would hang it for ever. */

@@ -2,6 +2,8 @@
 #include "bench/bench.h"
 #include "bench/flow.h"
 #include "bench/trial.h"
+#include "protocol/batch.h"
+#include "protocol/crc32c.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -84,6 +86,84 @@ Test(bench, consuming_counts_what_came)
         cr_assert_gt(x.r.fetch.records, 0);
         cr_assert_eq(x.r.fetch.records % 10, 0);
         result_free(&x.r);
+}
+
+struct stamping {
+        struct record_visitor v;
+        uint64_t seq, skip;
+};
+
+static int stamp_one(struct record_visitor *v, const struct record *r)
+{
+        struct stamping *x = CONTAINER_OF(v, struct stamping, v);
+        if (x->seq == x->skip) x->seq++;
+        const struct stamp s = { .run = 9, .seq = x->seq++ };
+        stamp_write((uint8_t *)(uintptr_t)r->value.p, &s, stamp_payload_hash(r->value));
+        return 0;
+}
+
+/* The null target's one batch, with numbers in its records. */
+static struct check_result check_of(uint64_t skip)
+{
+        struct outcome x;
+        struct err e = { 0 };
+        struct batch b;
+        struct stamping stamping = { { stamp_one }, 0, skip };
+        words(&x.o, "consume --null -B 10 -s 100");
+        cr_assert_eq(session_open(&x.s, &x.o, &e), 0, "%s", e.text);
+        uint8_t *p = x.s.sink_batch.p;
+        cr_assert_null(batch_read(p, x.s.sink_batch.n, true, &b));
+        cr_assert_eq(batch_each_record(p, &b, x.s.cx, 1 << 20, &stamping.v, &e), 0);
+        store_be32(p + BATCH_CRC, crc32c(0, p + BATCH_CRC_FROM, b.size - BATCH_CRC_FROM));
+        const struct trial t = {
+                .consumers = 1, .duration_ns = 50 * MS, .from_beginning = true, .check = true
+        };
+        cr_assert_eq(trial_run(&x.s, &t, &x.r, &e), 0, "%s", e.text);
+        struct check_result c = x.r.check;
+        result_free(&x.r);
+        cr_assert_eq(session_close(&x.s, &e), 0, "%s", e.text);
+        cr_assert(c.done);
+        cr_assert_eq(c.damaged + c.misplaced + c.foreign + c.reordered, 0);
+        return c;
+}
+
+Test(bench, a_consumer_sees_loss_and_duplicates)
+{
+        struct check_result c = check_of(UINT64_MAX);
+        cr_assert_eq(c.missing, 0);
+        cr_assert_eq(c.duplicated, c.received - 10, "the same ten over and over");
+        cr_assert(check_failed(&c));
+        c = check_of(4);
+        cr_assert_eq(c.missing, 1);
+}
+
+Test(bench, a_consumer_sees_a_wrong_checksum)
+{
+        struct outcome x;
+        struct err e = { 0 };
+        words(&x.o, "consume --null -B 10 -s 100");
+        cr_assert_eq(session_open(&x.s, &x.o, &e), 0, "%s", e.text);
+        x.s.sink_batch.p[x.s.sink_batch.n - 1] ^= 1;
+        const struct trial t = {
+                .consumers = 1, .duration_ns = 50 * MS, .from_beginning = true, .check = true
+        };
+        cr_assert_lt(trial_run(&x.s, &t, &x.r, &e), 0);
+        cr_assert(strstr(e.text, "checksum"), "%s", e.text);
+        cr_assert_eq(session_close(&x.s, &e), 0);
+}
+
+Test(bench, an_interrupt_ends_the_run)
+{
+        struct outcome x;
+        struct err e = { 0 };
+        const volatile sig_atomic_t interrupted = 1;
+        words(&x.o, "produce --null");
+        cr_assert_eq(session_open(&x.s, &x.o, &e), 0, "%s", e.text);
+        x.s.interrupted = &interrupted;
+        const struct trial t = { .producers = 1, .duration_ns = UINT64_C(600000) * MS };
+        cr_assert_lt(trial_run(&x.s, &t, &x.r, &e), 0);
+        cr_assert_str_eq(e.text, "interrupted");
+        cr_assert_eq(session_close(&x.s, &e), 0);
 }
 
 Test(bench, nobody_there_is_an_error)

@@ -100,8 +100,7 @@ void rig_turn(struct rig *g)
         if (did == 0) shard_turn(&g->server->shards[0], 200 * 1000);
 }
 
-/* --- the client ---------------------------------------------------------------------------------
- */
+/* --- the client --- */
 
 static void client_connect(struct rig *g)
 {
@@ -190,8 +189,7 @@ bool rig_call(struct rig *g, int16_t key, int16_t version, const void *req, void
         return true;
 }
 
-/* --- shortcuts ----------------------------------------------------------------------------------
- */
+/* --- shortcuts --- */
 
 int16_t rig_create(struct rig *g, const char *name, int32_t partitions)
 {

@@ -245,8 +245,7 @@ Test(metadata, memory_is_bounded)
         rig_close(&g);
 }
 
-/* --- DescribeCluster ----------------------------------------------------------------------------
- */
+/* --- DescribeCluster --- */
 
 Test(describe_cluster, us_and_wrong_endpoints)
 {
@@ -278,8 +277,7 @@ Test(describe_cluster, us_and_wrong_endpoints)
         rig_close(&g);
 }
 
-/* --- DescribeTopicPartitions --------------------------------------------------------------------
- */
+/* --- DescribeTopicPartitions --- */
 
 static struct describe_topic_partitions_res page(
     struct rig *g, const struct describe_topic_partitions_req *req)

@@ -256,8 +256,7 @@ Test(create_topics, limit_of_all_partitions)
         rig_close(&g);
 }
 
-/* --- DeleteTopics -------------------------------------------------------------------------------
- */
+/* --- DeleteTopics --- */
 
 static struct delete_topics_res delete_v6(
     struct rig *g, struct delete_topics_req_topics *t, int32_t n)
@@ -347,8 +346,7 @@ Test(delete_topics, disabled)
         rig_close(&g);
 }
 
-/* --- CreatePartitions ---------------------------------------------------------------------------
- */
+/* --- CreatePartitions --- */
 
 Test(create_partitions, grows_only)
 {

@@ -365,8 +365,7 @@ Test(config, advertised_listeners)
         }
 }
 
-/* --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory --- */
 
 Test(config, memory_adds_up)
 {
@@ -404,8 +403,7 @@ Test(config, small_memory_means_fewer_shards_and_smaller_requests)
         config_free(c);
 }
 
-/* --- printing -----------------------------------------------------------------------------------
- */
+/* --- printing --- */
 
 static char *print(const struct config *c, bool json, size_t *ret_n)
 {

@@ -165,9 +165,7 @@ Test(fetch, a_partition_named_twice_is_answered_once)
         cr_expect_eq(wire_count(res.responses.at[0].partitions.at[0].records), 1);
 }
 
-/* --- waiting
- * ---------------------------------------------------------------------------------------
- */
+/* --- waiting --- */
 
 static uint64_t now_ns(void)
 {
@@ -265,9 +263,7 @@ Test(fetch, a_deleted_topic_ends_the_wait)
         wire_close(&other);
 }
 
-/* --- sessions
- * --------------------------------------------------------------------------------------
- */
+/* --- sessions --- */
 
 static struct fetch_res session_call(struct fetch_req *q, int32_t id, int32_t epoch)
 {

@@ -183,8 +183,7 @@ Test(registry_fold, what_cannot_be_is_refused)
         registry_fold_reset(&f);
 }
 
-/* --- histories ----------------------------------------------------------------------------------
- */
+/* --- histories --- */
 
 enum { IDS = 60 };
 

@@ -82,9 +82,7 @@ static void teardown(void)
 }
 TestSuite(time, .init = setup, .fini = teardown, .timeout = 120);
 
-/* --- ends
- * ------------------------------------------------------------------------------------------
- */
+/* --- ends --- */
 
 static void on_connected(struct io_op *op)
 {
@@ -167,9 +165,7 @@ static size_t encode(uint8_t *p, int16_t key, int16_t version, const void *req)
 
 static const uint8_t hello[16] = { 0, 0, 0, 12, 0, 18, 0, 0, 0, 0, 0, 1, 0, 2, 'm', 'e' };
 
-/* --- connections
- * -----------------------------------------------------------------------------------
- */
+/* --- connections --- */
 
 Test(time, fault_21_nothing_said_in_ten_seconds)
 {
@@ -234,9 +230,7 @@ Test(time, fault_22_replies_that_nobody_reads)
         io_sock_close(client_io, x.fd);
 }
 
-/* --- timeout.ms
- * ------------------------------------------------------------------------------------
- */
+/* --- timeout.ms --- */
 
 static void make_topic(struct end *x)
 {
@@ -297,9 +291,7 @@ Test(time, an_answer_does_not_wait_longer_than_timeout_ms)
         end_close(&x);
 }
 
-/* --- accepting
- * -------------------------------------------------------------------------------------
- */
+/* --- accepting --- */
 
 Test(time, fault_25_no_descriptors_no_busy_loop)
 {

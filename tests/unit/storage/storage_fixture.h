@@ -64,8 +64,7 @@ struct uuid topic(uint8_t n);
 /* Made, recovered. */
 struct partition *world_partition(struct world *w, uint8_t t, const struct log_config *c);
 
-/* --- batches
- * -------------------------------------------------------------------------------------------- */
+/* --- batches --- */
 struct bytes_of {
         uint8_t *p;
         uint32_t n;
@@ -93,8 +92,7 @@ void appended_free(struct appended *x);
 int append_one(struct world *w, struct partition *p, const struct batch_spec *s);
 int64_t append_many(struct world *w, struct partition *p, const struct batch_spec *s, unsigned n);
 
-/* --- reading
- * --------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 struct fetched {
         struct log_read r;
         bool finished;

@@ -22,8 +22,7 @@ static void fail_next(
             (struct fault){ .kind = kind, .error = error, .times = times, .path_part = part };
 }
 
-/* --- law 2
- * ---------------------------------------------------------------------------------------------- */
+/* --- law 2 --- */
 static void expect_fenced(
     struct world *w, struct partition *p, struct partition *other, int64_t durable)
 {
@@ -145,8 +144,7 @@ STORAGE_TEST_ONE(fault, file_systems_without_fallocate_work)
         world_close(w);
 }
 
-/* --- a full disk: case 40
- * ------------------------------------------------------------------------------- */
+/* --- a full disk: case 40 --- */
 STORAGE_TEST(fault, a_full_disk_refuses_and_recovers)
 {
         struct partition *p = start(w), *other = world_partition(w, 2, NULL);
@@ -221,8 +219,7 @@ STORAGE_TEST_ONE(fault, a_short_write_is_written_again)
         world_close(w);
 }
 
-/* --- reading: case 38
- * ------------------------------------------------------------------------------------- */
+/* --- reading: case 38 --- */
 STORAGE_TEST(fault, an_unreadable_range_is_told_and_tried_again)
 {
         struct partition *p = start(w);

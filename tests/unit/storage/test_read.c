@@ -225,8 +225,7 @@ STORAGE_TEST_ONE(append, what_could_never_fit_is_refused)
         world_close(w);
 }
 
-/* --- appends that are no good
- * ---------------------------------------------------------------------------- */
+/* --- appends that are no good --- */
 STORAGE_TEST(append, a_bad_checksum_moves_nothing)
 {
         world_open(w);

@@ -7,8 +7,7 @@
 
 static const struct batch_spec small = { .count = 3, .value = 60, .timestamp = 1000, .step = 1 };
 
-/* --- the table
- * -------------------------------------------------------------------------------------- */
+/* --- the table --- */
 Test(recovery_table, exactly_one_row_for_every_set_of_facts)
 {
         for (uint32_t facts = 0; facts < RECOVERY_FACTS; facts++) {
@@ -24,8 +23,7 @@ Test(recovery_table, exactly_one_row_for_every_set_of_facts)
         }
 }
 
-/* --- helpers
- * -------------------------------------------------------------------------------------------- */
+/* --- helpers --- */
 struct image {
         char path[512];
         uint8_t *p;
@@ -79,8 +77,7 @@ static void check_prefix(struct world *w, struct partition *p, const struct imag
         log_bytes_free(&all);
 }
 
-/* --- torn tails
- * ---------------------------------------------------------------------------------------------- */
+/* --- torn tails --- */
 /* Case 35; what is behind the tear: nothing, zeros, noise. */
 static void tear_at(struct world *w, const struct image *m, size_t at, int behind)
 {
@@ -237,8 +234,7 @@ STORAGE_TEST(recovery, scans_from_the_mark)
         free(bytes);
 }
 
-/* --- several segments
- * -------------------------------------------------------------------------------------------- */
+/* --- several segments --- */
 static const struct log_config rolling = { .segment_bytes = 2000,
         .index_interval_bytes = 4096,
         .segment_ms = INT64_MAX,

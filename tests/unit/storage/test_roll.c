@@ -184,8 +184,7 @@ static void age(struct world *w, unsigned seconds)
         world_settle(w);
 }
 
-/* --- retention
- * --------------------------------------------------------------------------------------------- */
+/* --- retention --- */
 STORAGE_TEST_ONE(retention, by_bytes)
 {
         char dir[512];
