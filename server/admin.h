@@ -17,7 +17,7 @@ struct name_set {
                 struct str name;
                 uint64_t hash;
                 int32_t place;
-        } *places;
+        } * places;
 };
 /* Room for n names.  False: out of memory. */
 bool name_set_init(struct name_set *s, struct arena *a, int32_t n);

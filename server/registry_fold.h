@@ -7,7 +7,6 @@
 #include "server/registry.h"
 #include "server/registry_command.h"
 
-
 enum { TOPIC_NAME_ROOM = 250, REGISTRY_FOLD_MAGIC = 0x76726631 };
 
 /* A name with '.' as '_': names that are equal in this form collide. */

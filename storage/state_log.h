@@ -15,7 +15,7 @@
 struct state_log;
 
 struct state_command {
-        struct bytes key, value;  /* valid until on_applied */
+        struct bytes key, value; /* valid until on_applied */
         /* Runs after the fold applied it, or with a status < 0: refused, nothing applied. */
         void (*on_applied)(struct state_command *c, int status);
         struct list link;
@@ -27,8 +27,8 @@ struct state_fold {
         /* Replay and live take the same path. < 0: not understood (start-up stops). */
         int (*apply)(void *arg, struct bytes key, struct bytes value, struct err *e);
         /* Writes the whole state as commands through emit; stops when emit fails. */
-        int (*snapshot)(void *arg, int (*emit)(void *to, struct bytes key, struct bytes value),
-            void *to);
+        int (*snapshot)(
+            void *arg, int (*emit)(void *to, struct bytes key, struct bytes value), void *to);
         /* Bytes that a snapshot would take, roughly. */
         size_t (*size)(void *arg);
 };

@@ -17,8 +17,8 @@
 enum store_durability { STORE_DURABILITY_AUTO, STORE_DURABILITY_DSYNC, STORE_DURABILITY_SYNC };
 
 struct store_config {
-        const char *dir;                   /* created when missing (its parent must exist) */
-        enum store_durability durability;  /* AUTO: both are timed on that directory       */
+        const char *dir;                  /* created when missing (its parent must exist) */
+        enum store_durability durability; /* AUTO: both are timed on that directory       */
 };
 
 enum { STORE_MAGIC = 0x76737431, STORE_FORMAT = 1 };
@@ -27,14 +27,14 @@ struct store {
         uint32_t magic;
         int dir_fd, data_fd /* DIR/p */, lock_fd;
         struct uuid id, cluster_id;
-        bool direct;     /* O_DIRECT works here; else buffered, and said so once       */
-        bool dsync;      /* writes carry RWF_DSYNC; else write, then fdatasync          */
-        bool created;    /* this run made it                                            */
-        bool was_clean;  /* the last stop wrote a checkpoint that covers everything     */
+        bool direct;        /* O_DIRECT works here; else buffered, and said so once       */
+        bool dsync;         /* writes carry RWF_DSYNC; else write, then fdatasync          */
+        bool created;       /* this run made it                                            */
+        bool was_clean;     /* the last stop wrote a checkpoint that covers everything     */
         _Atomic int fenced; /* law 2: set once by whichever shard saw a write or flush fail */
         char *dir;
-        _Atomic uint32_t shards_seen;  /* log_shard_new() numbers itself with it        */
-        _Atomic uint32_t shards_dirty; /* not closed cleanly (yet): no DIR/clean        */
+        _Atomic uint32_t shards_seen;        /* log_shard_new() numbers itself with it        */
+        _Atomic uint32_t shards_dirty;       /* not closed cleanly (yet): no DIR/clean        */
         struct checkpoint_table *checkpoint; /* what all checkpoints say; read-only */
 };
 
