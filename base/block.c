@@ -1,9 +1,10 @@
 /* Blocks out of slabs.  See block.h.
  *
  * The budget is charged for whole slabs, because that is what the process holds.  A slab is mapped
- * when a class runs dry, its pages come into being when they are touched, and it is unmapped when
- * all its blocks are back, except for a few kept for the next one, whatever class that has. Near
- * the limit, where no further slab fits: a single block is mapped for itself, or a free block of a
+ * when a class runs dry, its pages come into being when they are touched.  With all its blocks back
+ * it is a spare one, for whatever class wants it next: fresh pages cost the kernel more than
+ * anything done with them here.  Spare slabs that nobody wanted for a while are unmapped.  Near the
+ * limit, where no further slab fits: a single block is mapped for itself, or a free block of a
  * larger class stands in.
  * A slab is registered with the ring once its blocks have gone round: by then its pages are in use
  * anyway, and pinning them costs no memory. */
@@ -20,7 +21,8 @@ enum {
         CLASSES = 5,
         SMALLEST_SHIFT = 12,
         CLASS_SHIFT = 2, /* each class is four times the one before */
-        SPARE_SLABS_MAX = 4,
+        SPARE_SLABS_MAX = 64,
+        SPARE_SLABS_KEPT = 2,    /* by an idle pool */
         REGISTER_MIN = 64 << 10, /* smaller writes gain nothing from a registered buffer */
         REGISTER_ROUNDS = 2,
 };
@@ -48,6 +50,7 @@ struct block_pool {
         struct list usable[CLASSES]; /* slabs with free blocks       */
         struct list spare;
         unsigned n_spare, n_slabs;
+        unsigned spare_least; /* of n_spare since the last trim */
         struct list waiters;
         bool room; /* memory came back since the waiters ran */
 };
@@ -137,9 +140,12 @@ static void slab_unmap(struct block_pool *p, struct slab *s)
 
 static void spare_drop(struct block_pool *p)
 {
-        struct list *l = list_pop_front(&p->spare);
+        struct slab *oldest = CONTAINER_OF(p->spare.prev, struct slab, link);
+        assert(p->n_spare > 0);
+        list_remove(&oldest->link);
         p->n_spare--;
-        slab_unmap(p, CONTAINER_OF(l, struct slab, link));
+        p->spare_least = MIN(p->spare_least, p->n_spare);
+        slab_unmap(p, oldest);
 }
 
 static struct slab *slab_map(struct block_pool *p)
@@ -164,10 +170,12 @@ static struct slab *slab_take(struct block_pool *p, unsigned class)
 {
         struct list *l = list_pop_front(&p->spare);
         struct slab *s = l ? CONTAINER_OF(l, struct slab, link) : NULL;
-        if (l)
+        if (l) {
                 p->n_spare--;
-        else
+                p->spare_least = MIN(p->spare_least, p->n_spare);
+        } else {
                 s = slab_map(p);
+        }
         if (!s) return NULL;
         if (!slab_set_class(p, s, class)) {
                 slab_unmap(p, s);
@@ -309,6 +317,14 @@ void block_pool_free(struct block_pool *p)
         assert(p->n_slabs == 0 && p->budget.used == 0);
         p->magic = 0;
         free(p);
+}
+
+void block_pool_trim(struct block_pool *p)
+{
+        CHECK_OBJ(p, POOL_MAGIC);
+        for (unsigned n = p->spare_least; n > 0 && p->n_spare > SPARE_SLABS_KEPT; n--)
+                spare_drop(p);
+        p->spare_least = p->n_spare;
 }
 
 size_t block_pool_used(const struct block_pool *p)

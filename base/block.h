@@ -56,5 +56,8 @@ void block_waiter_cancel(struct block_waiter *w);
 /* Once a turn.  Returns how many waiters ran. */
 unsigned block_pool_run_waiters(struct block_pool *p);
 
+/* Every second or so: gives back memory that nobody wanted since the last call. */
+void block_pool_trim(struct block_pool *p);
+
 size_t block_pool_used(const struct block_pool *p);
 size_t block_pool_limit(const struct block_pool *p);

@@ -22,6 +22,7 @@ enum {
         TIMERS_PER_TURN_MAX = 1024,
         NS_PER_S = 1000 * 1000 * 1000,
         DRAIN_S_MAX = 10,
+        TRIM_S = 1,
         SESSIONS_PART = 8, /* of the scratch memory is for fetch sessions */
 };
 
@@ -78,6 +79,14 @@ static void drain_limit_due(struct timer *t)
         conns_cut(s->own.conns);
 }
 
+static void trim_due(struct timer *t)
+{
+        struct shard *s = CONTAINER_OF(t, struct shard, own.trim);
+        block_pool_trim(s->own.receive);
+        block_pool_trim(s->own.blocks);
+        timer_arm(&s->own.timers, t, io_now_ns(s->own.io) + (uint64_t)TRIM_S * NS_PER_S);
+}
+
 static int pools_init(struct shard *s, const struct config_memory *m, struct err *e)
 {
         s->own.blocks = block_pool_new(s->own.io, m->blocks);
@@ -96,6 +105,8 @@ int shard_init(struct shard *s, struct server *server, unsigned index, struct er
         timers_init(&s->own.timers);
         inbox_init(&s->inbox);
         s->own.drain_limit.on_due = drain_limit_due;
+        s->own.trim.on_due = trim_due;
+        timer_arm(&s->own.timers, &s->own.trim, 0);
         struct config_memory m;
         config_memory(server->config, server->n_shards, &m);
         int r = pools_init(s, &m, e);

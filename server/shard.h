@@ -53,6 +53,7 @@ struct shard {
                 enum shard_life life;
                 bool log_closed;
                 struct timer drain_limit; /* of a graceful stop */
+                struct timer trim;        /* of the block pools */
         } own;
 
         struct inbox inbox;  /* anyone posts, this shard drains */

@@ -170,6 +170,9 @@ Test(block, idle_pools_hold_little)
         }
         cr_assert_geq(resident() - before, N * MiB);
         for (unsigned i = 0; i < N; i++) block_unref(b[i]);
+        block_pool_trim(p);
+        cr_assert_geq(resident() - before, N * MiB, "they were wanted just now");
+        block_pool_trim(p);
         cr_assert_leq(resident() - before, 10 * MiB, "slabs went back");
         for (unsigned i = 0; i < 3; i++) block_unref(one[i]);
         block_pool_free(p);
