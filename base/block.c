@@ -52,7 +52,8 @@ struct block_pool {
         unsigned n_spare, n_slabs;
         unsigned spare_least; /* of n_spare since the last trim */
         struct list waiters;
-        bool room; /* memory came back since the waiters ran */
+        bool room;      /* memory came back since the waiters ran */
+        uint64_t waits; /* ever */
 };
 
 static size_t class_size(unsigned class)
@@ -336,6 +337,18 @@ size_t block_pool_limit(const struct block_pool *p)
         return p->budget.limit;
 }
 
+struct block_pool_usage block_pool_usage(const struct block_pool *p)
+{
+        CHECK_OBJ(p, POOL_MAGIC);
+        struct block_pool_usage u = { .used = p->used,
+                .held = p->budget.used,
+                .spare = (size_t)p->n_spare * BLOCK_SLAB_SIZE,
+                .limit = p->budget.limit,
+                .waits = p->waits };
+        for (const struct list *l = p->waiters.next; l != &p->waiters; l = l->next) u.waiters++;
+        return u;
+}
+
 /* --- waiting for room --- */
 
 void block_pool_wait(struct block_pool *p, struct block_waiter *w)
@@ -343,6 +356,7 @@ void block_pool_wait(struct block_pool *p, struct block_waiter *w)
         CHECK_OBJ(p, POOL_MAGIC);
         assert(w->on_room != NULL);
         list_push_back(&p->waiters, &w->link);
+        p->waits++;
 }
 
 void block_waiter_cancel(struct block_waiter *w)

@@ -61,3 +61,11 @@ void block_pool_trim(struct block_pool *p);
 
 size_t block_pool_used(const struct block_pool *p);
 size_t block_pool_limit(const struct block_pool *p);
+
+struct block_pool_usage {
+        size_t used, held, spare, limit; /* bytes: in blocks that are out, mapped, of these in spare
+                                            slabs, allowed */
+        uint64_t waiters, waits;         /* who waits now; how often anybody began to */
+};
+/* For statistics: it counts the waiters. */
+struct block_pool_usage block_pool_usage(const struct block_pool *p);

@@ -43,7 +43,7 @@ unsigned io_dispatch(struct io *io, unsigned max)
 
 void io_turn(struct io *io, uint64_t wait_ns)
 {
-        io->turns++;
+        counter_add(&io->turns, 1);
         io->table->turn(io, wait_ns);
 }
 

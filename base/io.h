@@ -10,6 +10,7 @@
  * down and wait.  A completion says nothing about the order of operations. */
 #pragma once
 
+#include "base/counter.h"
 #include "base/err.h"
 #include "base/inbox.h"
 #include "base/types.h"
@@ -122,7 +123,9 @@ struct io {
         const struct io_table *table;
         struct io_op *done_head, **done_tail; /* reaped, not yet dispatched */
         uint64_t started, finished;           /* operations, for counters and for draining */
-        uint64_t turns, enters;               /* turns of the loop; of these, with a system call */
+        struct counter turns, enters;         /* turns of the loop, system calls that they made  */
+        struct counter sleeps;                /* turns that lay down                             */
+        uint64_t rest_ns;                     /* when the last of these did; real backends only  */
 };
 
 struct io_options {

@@ -45,5 +45,7 @@ int io_sys_listen(const char *host, uint16_t port, int type, struct err *e);
 int io_sys_connect_socket(struct io_op *op, int type, socklen_t *ret_len);
 void io_sys_shutdown(struct io *io, int fd);
 uint64_t io_sys_now_ns(void);
+/* A turn is about to sleep: what it does until then is its work. */
+void io_rests(struct io *io);
 int64_t io_sys_wall_ms(struct io *io);
 void io_sys_random(struct io *io, void *buf, size_t n);

@@ -288,7 +288,7 @@ static int wait_ms(uint64_t wait_ns)
 
 static int posix_wait(struct posix *p, struct epoll_event *events, uint64_t wait_ns)
 {
-        p->io.enters++;
+        counter_add(&p->io.enters, 1);
         if (!p->no_pwait2 && wait_ns > 0 && wait_ns != UINT64_MAX) {
                 const struct timespec t = {
                         .tv_sec = (time_t)(wait_ns / 1000000000u),
@@ -314,6 +314,7 @@ static void posix_turn(struct io *io, uint64_t wait_ns)
         struct posix *p = posix_of(io);
         inbox_run(&p->waker.finished, FINISHED_PER_TURN_MAX);
         bool sleep = wait_ns > 0 && !io->done_head && io_waker_lie_down(&p->waker);
+        if (sleep) io_rests(io);
         if (sleep || p->n_armed > 0) {
                 struct epoll_event events[EVENTS_PER_TURN_MAX];
                 int n = posix_wait(p, events, sleep ? wait_ns : 0);

@@ -129,6 +129,12 @@ uint64_t io_sys_now_ns(void)
         return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+void io_rests(struct io *io)
+{
+        counter_add(&io->sleeps, 1);
+        io->rest_ns = io_sys_now_ns();
+}
+
 int64_t io_sys_wall_ms(struct io *io)
 {
         (void)io;

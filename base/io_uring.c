@@ -259,7 +259,7 @@ static bool submit_backlog(struct uring *u)
 {
         backlog_fill(u);
         while (u->backlog) {
-                u->io.enters++;
+                counter_add(&u->io.enters, 1);
                 int r = io_uring_submit(&u->ring);
                 if (r <= 0) return false;
                 log_mark("io_uring: submission ring full");
@@ -277,7 +277,7 @@ static void enter_and_wait(struct uring *u, uint64_t wait_ns)
                 .tv_nsec = (long long)(ns % 1000000000u),
         };
         struct io_uring_cqe *cqe;
-        u->io.enters++;
+        counter_add(&u->io.enters, 1);
         int r = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &t, NULL);
         assert(r >= 0 || r == -ETIME || r == -EINTR || r == -EBUSY || r == -EAGAIN || r == -ENOMEM);
 }
@@ -292,7 +292,7 @@ static bool kernel_has_news(const struct uring *u)
 static void enter(struct uring *u)
 {
         if (io_uring_sq_ready(&u->ring) == 0 && !kernel_has_news(u)) return;
-        u->io.enters++;
+        counter_add(&u->io.enters, 1);
         int r = io_uring_submit_and_get_events(&u->ring);
         assert(r >= 0 || r == -EINTR || r == -EBUSY || r == -EAGAIN || r == -ENOMEM);
 }
@@ -308,6 +308,7 @@ static void uring_turn(struct io *io, uint64_t wait_ns)
         bool all = submit_backlog(u);
         bool sleep =
             wait_ns > 0 && all && u->waker_armed && !io->done_head && io_waker_lie_down(&u->waker);
+        if (sleep) io_rests(io);
         if (sleep)
                 enter_and_wait(u, wait_ns);
         else

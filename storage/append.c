@@ -188,8 +188,7 @@ static void commit_append(struct partition *p, struct segment *s, struct log_app
         s->size += a->info.size;
         s->end_offset = p->append_end;
         s->appended_max_timestamp = MAX(s->appended_max_timestamp, a->info.max_timestamp);
-        p->ls->stats.appends++;
-        p->ls->stats.append_bytes += a->info.size;
+        log_stats_append(p, a->info.size);
         assert(s->virt + s->size == p->append_virt);
 }
 
@@ -272,6 +271,7 @@ void append_complete(struct partition *p, struct segment *s)
         }
         p->settled_end = p->durable_end;
         if (list_empty(&done)) return;
+        log_stats_waiting(p);
         partition_moved(p);
         for (struct list *l = list_pop_front(&done); l; l = list_pop_front(&done)) {
                 struct log_append *a = CONTAINER_OF(l, struct log_append, link);
@@ -316,6 +316,7 @@ void append_discard(struct partition *p, int status)
         p->discard_due = 0;
         p->append_end = p->durable_end;
         p->append_virt = p->durable_virt;
+        log_stats_waiting(p);
         tail_discard(p);
         drop_named_segments(p);
         struct segment *s = partition_active(p);

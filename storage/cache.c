@@ -105,8 +105,7 @@ static void cache_read(struct cached *c, int fd)
 {
         uint64_t at = c->key.number * CACHE_BLOCK;
         c->op.on_done = cache_on_read;
-        c->ls->stats.reads++;
-        c->ls->stats.read_bytes += page_up(c->valid);
+        log_stats_disk_read(c->ls, page_up(c->valid));
         io_read(c->ls->io, &c->op, fd, (struct bytes_mut){ c->block->data, page_up(c->valid) }, at);
 }
 
@@ -183,10 +182,8 @@ struct cached *cache_get(struct walk *w, uint64_t number, uint32_t need, int *re
         if (c && c->valid >= need && !c->reading) {
                 list_remove(&c->lru);
                 list_push_back(&ls->cache_lru, &c->lru);
-                ls->stats.cache_hits++;
                 return c;
         }
-        ls->stats.cache_misses++;
         *ret_status = ST_PENDING;
         if (c && c->valid < need) { /* the segment grew; whoever reads the old one may finish */
                 if (c->reading)
@@ -204,6 +201,7 @@ struct cached *cache_get(struct walk *w, uint64_t number, uint32_t need, int *re
                 }
                 cache_start(c);
         }
+        c->read_for = w->serial;
         list_push_back(&c->waiters, &w->link);
         return NULL;
 }

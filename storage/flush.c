@@ -174,8 +174,7 @@ static void flush_write(struct flush *f)
         }
         assert(f->bytes > 0 && f->bytes <= ls->write_max && f->to > s->durable);
         s->written = MAX(s->written, f->from + f->bytes);
-        ls->stats.writes++;
-        ls->stats.write_bytes += f->bytes;
+        log_stats_write_begins(f);
         f->op.on_done = write_on_done;
         io_write(ls->io, &f->op,
             &(struct io_write_args){
@@ -262,6 +261,7 @@ void flush_end(struct flush *f)
         struct segment *s = f->segment;
         struct log_shard *ls = p->ls;
         edge_release(f);
+        log_stats_write_ends(f);
         p->flush = NULL;
         flush_free(ls, f);
         if (p->discard_due) {

@@ -16,7 +16,9 @@ struct flush {
         uint64_t target;          /* room to make in the file being made */
         struct block *edge;       /* the last page, zero behind its bytes */
         uint32_t n_iov, retries;
-        bool wants_room; /* waits for segment_grow() */
+        bool wants_room; /* waits for segment_grow()             */
+        bool writing;    /* counts as in flight, since begun_ns */
+        uint64_t begun_ns;
         struct iovec iov[FLUSH_IOV_MAX];
         char path[STORE_NAME_MAX];
 };

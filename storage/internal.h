@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "storage/log.h"
+#include "storage/stats.h"
 #include "storage/store_format.h"
 
 #include <inttypes.h>
@@ -159,6 +160,7 @@ struct partition {
         struct hint hints[HINTS];
         uint32_t next_hint;
         uint64_t appended_ns; /* last append */
+        bool counted_waiting; /* in stats.waiting_partitions */
         void (*on_gone)(void *arg, int status);
         void *on_gone_arg;
 };
@@ -180,6 +182,7 @@ struct cached {
         uint32_t valid;                      /* bytes that were durable when it was read */
         uint32_t verified_from, verified_to; /* whole batches in here passed their CRC */
         bool reading, orphan;                /* orphan: out of the table while being read */
+        uint64_t read_for;                   /* serial of the walk that waited for it last */
         struct fd_waiter opened;
         struct io_op op;
 };
@@ -247,7 +250,8 @@ struct log_shard {
         bool fence_seen;
         bool closing;
         struct close_run close;
-        uint32_t busy; /* operations that belong to no partition */
+        uint32_t busy;  /* operations that belong to no partition */
+        uint64_t walks; /* ever begun */
         struct log_stats stats;
 };
 
@@ -438,6 +442,16 @@ bool checkpoint_write(struct log_shard *ls, void (*on_done)(struct log_shard *ls
 
 /* close.c */
 void close_continue(struct log_shard *ls);
+
+/* stats.c */
+void log_stats_append(struct partition *p, size_t bytes);
+/* Whether bytes of p wait for the disk may have changed. */
+void log_stats_waiting(struct partition *p);
+void log_stats_gone(struct partition *p);
+void log_stats_write_begins(struct flush *f);
+/* Durable or failed; harmless without a write. */
+void log_stats_write_ends(struct flush *f);
+void log_stats_disk_read(struct log_shard *ls, size_t bytes);
 
 /* store_probe.c */
 int store_probe(struct store *s, struct io *io, enum store_durability wanted, struct err *e);

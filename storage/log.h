@@ -53,12 +53,11 @@ void log_shard_close(struct log_shard *ls, void (*on_closed)(void *arg), void *a
 /* After on_closed, or instead of it (memory only, as after a crash; nothing may be in flight). */
 void log_shard_free(struct log_shard *ls);
 
-struct log_stats {
-        uint64_t appends, append_bytes, writes, write_bytes, reads, read_bytes;
-        uint64_t cache_hits, cache_misses, segments_rolled, segments_deleted;
-        uint64_t partitions, open_fds;
-};
-void log_shard_stats(const struct log_shard *ls, struct log_stats *ret);
+/* What it counts: storage/stats.h.  Any thread may read there. */
+struct log_stats;
+const struct log_stats *log_shard_stats(const struct log_shard *ls);
+/* Every second or so: brings what is only looked up now and then up to date. */
+void log_shard_stats_refresh(struct log_shard *ls);
 
 /* --- partitions --- */
 /* In memory at once, with or without files.  NULL: out of memory.  A partition without a directory

@@ -24,8 +24,9 @@ static void lists_init(struct log_shard *ls)
 struct log_shard *log_shard_new(const struct log_shard_config *c)
 {
         assert(c && c->store && c->io && c->timers && c->blocks);
-        struct log_shard *ls = calloc(1, sizeof *ls);
+        struct log_shard *ls = aligned_alloc(alignof(struct log_shard), sizeof *ls);
         if (!ls) return NULL;
+        memset(ls, 0, sizeof *ls);
         ls->edge_reserve = block_get(c->blocks, STORE_PAGE);
         if (!ls->edge_reserve) {
                 free(ls);
@@ -79,14 +80,6 @@ void log_shard_free(struct log_shard *ls)
         block_unref(ls->edge_reserve);
         ls->magic = 0;
         free(ls);
-}
-
-void log_shard_stats(const struct log_shard *ls, struct log_stats *ret)
-{
-        CHECK_OBJ(ls, LOG_SHARD_MAGIC);
-        *ret = ls->stats;
-        ret->partitions = ls->n_partitions;
-        ret->open_fds = ls->n_fds;
 }
 
 /* --- memory --- */

@@ -63,6 +63,7 @@ void partition_free(struct partition *p)
         if (p->room_wanted) shard_room_came(ls);
         block_waiter_cancel(&p->room);
         tail_drop_all(p);
+        log_stats_gone(p);
         for (uint32_t i = 0; i < p->n_segments; i++) segment_free(p->segments[i]);
         struct list *lists[] = { &p->dirty, &p->notify, &p->moved, &p->delete_link, &p->all };
         if (ls->retention_at == &p->all) ls->retention_at = p->all.next;

@@ -57,11 +57,13 @@ static bool slices_fit(const struct log_read *r, const struct span *spans, uint3
         return have + n <= LOG_READ_SLICES_MAX;
 }
 
-static void slices_add(struct log_read *r, const struct span *spans, uint32_t n)
+static void slices_add(struct walk *w, const struct span *spans, uint32_t n)
 {
+        struct log_read *r = w->read;
         for (uint32_t i = 0; i < n; i++) {
                 struct slice *last = r->n_slices > 0 ? &r->slices[r->n_slices - 1] : NULL;
                 r->total += spans[i].n;
+                log_stats_span(w, &spans[i]);
                 if (last && last->p + last->n == spans[i].p && last->owner == spans[i].block) {
                         last->n += spans[i].n;
                         continue;
@@ -90,7 +92,7 @@ static bool gather_rest(struct walk *w)
                 pos += spans[n++].n;
         }
         if (n == 0 || !slices_fit(r, spans, n)) return false;
-        slices_add(r, spans, n);
+        slices_add(w, spans, n);
         w->pos = limit;
         w->expect = walk_limit_offset(w);
         return true;
@@ -119,7 +121,7 @@ static int gather_one(struct walk *w)
         }
         if (st != ST_OK) return st;
         if (!slices_fit(r, spans, n)) return ST_TOO_LARGE;
-        slices_add(r, spans, n);
+        slices_add(w, spans, n);
         return ST_OK;
 }
 
@@ -227,6 +229,7 @@ static void read_end(struct walk *w, int status)
                 hint_set(w->partition, r->offset,
                     (struct hint){ .offset = w->expect, .virt = w->segment->virt + w->pos });
                 walk_ahead(w, w->pos / CACHE_BLOCK);
+                log_stats_read(w);
         }
         walk_free(w);
 }

@@ -80,7 +80,7 @@ static void drop_finish(struct drop *d, const char *what, int64_t res)
                 log_event(LOG_WARN, "segment not deleted", LOG_STR("file", name),
                     LOG_STR("operation", what), LOG_STR("cause", strerror((int)-res)), LOG_END);
         } else {
-                ls->stats.segments_deleted++;
+                counter_add(&ls->stats.segments_deleted, 1);
         }
         free(d);
         ls->dropping = false;

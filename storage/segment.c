@@ -90,7 +90,7 @@ void segment_seal(struct segment *s)
                 return;
         }
         s->sealing = true;
-        s->partition->ls->stats.segments_rolled++;
+        counter_add(&s->partition->ls->stats.segments_rolled, 1);
         v->segment = s;
         v->on_done = seal_on_saved;
         segment_pin(s);

@@ -18,6 +18,7 @@ struct walk *walk_new(struct partition *p)
         struct walk *w = l ? CONTAINER_OF(l, struct walk, link) : malloc(sizeof *w);
         if (!w) return NULL;
         memset(w, 0, sizeof *w);
+        w->serial = ++ls->walks;
         list_init(&w->link);
         list_init(&w->room.link);
         w->magic = WALK_MAGIC;
@@ -311,8 +312,7 @@ static int own_start(struct walk *w)
         w->own_have = 0;
         w->own_want = (uint32_t)size;
         w->own_reading = true;
-        w->ls->stats.reads++;
-        w->ls->stats.read_bytes += size;
+        log_stats_disk_read(w->ls, size);
         w->opened.on_open = own_on_open;
         int fd = segment_open(w->segment, &w->opened);
         if (fd >= 0) own_read(w, fd);

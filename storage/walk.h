@@ -21,6 +21,8 @@ enum { SPANS_MAX = LOG_READ_SLICES_MAX };
 struct walk {
         struct list link; /* first: ls->free_walks or a cached block's waiters */
         uint32_t magic;
+        uint64_t serial;                  /* no other walk of the shard has it */
+        uint64_t bytes_from[LOG_SOURCES]; /* of the read, for statistics       */
         struct log_shard *ls;
         struct partition *partition;
         struct segment *segment; /* pinned */
@@ -92,3 +94,7 @@ void walk_own_drop(struct walk *w);
  * is no good, so the length of the batch before it is in doubt.  ST_CORRUPT: there is none. */
 int walk_search(struct walk *w, bool from_prev);
 void walk_note_damage(struct walk *w, const char *why);
+
+/* stats.c: these bytes are in the answer; and the answer is complete. */
+void log_stats_span(struct walk *w, const struct span *s);
+void log_stats_read(const struct walk *w);

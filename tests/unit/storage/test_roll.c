@@ -30,7 +30,7 @@ STORAGE_TEST(roll, by_size)
         cr_assert_eq(n, p->n_segments);
         cr_assert_gt(n, 9);
         for (uint32_t i = 0; i + 1 < n; i++) cr_assert_gt(base[i], base[i + 1]);
-        cr_assert_eq(w->ls->stats.segments_rolled, n - 1);
+        cr_assert_eq(counter_get(&w->ls->stats.segments_rolled), n - 1);
         for (uint32_t i = 1; i < n; i++) { /* sealed: exact size, not larger than allowed */
                 snprintf(name, sizeof name, "%020" PRId64 ".log", base[i]);
                 file_path(w, 1, name, path);

@@ -117,7 +117,7 @@ STORAGE_TEST(state_log, replays_what_was_applied)
         struct state_log *sl = open_log(w, &t);
         put_many(w, sl, 0, 100, 4);
         cr_assert_eq(t.applied, 100);
-        cr_assert_lt(w->ls->stats.appends, 5, "commands of one turn share a batch");
+        cr_assert_lt(counter_get(&w->ls->stats.appends), 5, "commands of one turn share a batch");
         for (int i = 0; i < 3; i++) {
                 state_log_free(sl);
                 world_reopen(w, i == 1);
@@ -141,7 +141,7 @@ STORAGE_TEST(state_log, a_snapshot_replaces_the_log_before_it)
         partition_get_state(sl->partition, &st);
         cr_assert_gt(st.log_start, 0);
         cr_assert_lt(st.bytes, 2 << 20);
-        cr_assert_gt(w->ls->stats.segments_deleted, 0);
+        cr_assert_gt(counter_get(&w->ls->stats.segments_deleted), 0);
         expect(&t, 3000);
         state_log_free(sl);
         world_reopen(w, false);
