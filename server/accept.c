@@ -162,6 +162,7 @@ static void refuse(struct acceptor *a, int fd, const struct peer *p, const char 
         static struct log_limit limit = { .burst = 2 };
         char text[PEER_TEXT];
         io_sock_close(a->shard->own.io, fd);
+        counter_add(&a->shard->own.stats->refused, 1);
         log_limited(&limit, LOG_WARN, "connection refused", LOG_STR("peer", peer_text(p, text)),
             LOG_STR("cause", why), LOG_INT("connections", a->count), LOG_END);
 }

@@ -22,6 +22,7 @@ DECODER(describe_configs)
 DECODER(create_partitions)
 DECODER(describe_cluster)
 DECODER(describe_topic_partitions)
+DECODER(varve_stats)
 
 #define NAMED(label, handler)                                                                   \
         .name = (label), .body_size = sizeof(struct handler##_req), .decode = decode_##handler, \
@@ -57,7 +58,12 @@ static const struct api rows[] = {
             .min = 0,
             .max = 0,
             NAMED("DescribeTopicPartitions", describe_topic_partitions) },
+        /* Our own; see PRIVATE. */
+        { .key = API_VARVE_STATS, .min = 0, .max = 0, NAMED("VarveStats", varve_stats) },
 };
+
+enum { PRIVATE = 1 }; /* so many rows at the end are never advertised */
+static_assert(COUNT_OF(rows) <= STATS_APIS_MAX, "every API is counted");
 
 const struct api *api_find(int16_t key)
 {
@@ -68,6 +74,18 @@ const struct api *api_find(int16_t key)
 
 const struct api *api_rows(unsigned *ret_count)
 {
+        *ret_count = COUNT_OF(rows) - PRIVATE;
+        return rows;
+}
+
+const struct api *api_rows_all(unsigned *ret_count)
+{
         *ret_count = COUNT_OF(rows);
         return rows;
+}
+
+unsigned api_row(const struct api *api)
+{
+        assert(api >= rows && api < rows + COUNT_OF(rows));
+        return (unsigned)(api - rows);
 }

@@ -20,6 +20,7 @@ API_HANDLER(describe_configs);
 API_HANDLER(create_partitions);
 API_HANDLER(describe_cluster);
 API_HANDLER(describe_topic_partitions);
+API_HANDLER(varve_stats);
 
 /* Kafka's code for one of our statuses (base/status.h); 0 for 0. */
 int16_t wire_from_status(int status);

@@ -35,6 +35,7 @@ void api_api_versions_finish(struct request *r, struct out *reply)
         else if (version >= 3 && (!legal_software(q->client_software_name) ||
                                      !legal_software(q->client_software_version)))
                 res.error_code = WIRE_INVALID_REQUEST;
+        request_note_error(r, res.error_code);
         if (res.error_code != WIRE_INVALID_REQUEST) {
                 unsigned n;
                 const struct api *rows = api_rows(&n);

@@ -86,6 +86,7 @@ static bool answer(struct request *r, struct create_partitions_res *res)
                 create_partitions_res_results_init(x);
                 x->name = req->topics.at[i].name;
                 x->error_code = s->items[i].item.change.error;
+                request_note_error(r, x->error_code);
                 x->error_message = admin_text(&s->items[i].item.change);
         }
         return true;

@@ -184,6 +184,7 @@ static bool add_result(struct answer *a, const struct create_item *x)
         create_topics_res_topics_init(t);
         t->name = x->asked->name;
         t->error_code = c->error;
+        request_note_error(a->r, c->error);
         t->error_message = admin_text(c);
         if (c->error) return true;
         t->topic_id = c->new_id;

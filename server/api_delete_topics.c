@@ -109,6 +109,7 @@ static bool answer(struct request *r, struct delete_topics_res *res)
                 t->name = x->name;
                 t->topic_id = x->id;
                 t->error_code = x->item.change.error;
+                request_note_error(r, t->error_code);
                 t->error_message = admin_text(&x->item.change);
         }
         return true;

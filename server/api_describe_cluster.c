@@ -12,8 +12,9 @@ void api_describe_cluster_begin(struct request *r)
         (void)r;
 }
 
-static void refuse(const struct request *r, int8_t asked, struct describe_cluster_res *res)
+static void refuse(struct request *r, int8_t asked, struct describe_cluster_res *res)
 {
+        r->failed = true;
         if (r->version == 0) {
                 res->error_code = WIRE_INVALID_REQUEST;
                 res->error_message = STR("this endpoint answers for brokers only");

@@ -51,6 +51,7 @@ static void fail(struct answer *a, result *x, int16_t error, const char *fmt, ..
         vsnprintf(text, TEXT_MAX, fmt, ap);
         va_end(ap);
         x->error_code = error;
+        request_note_error(a->r, error);
         x->error_message = str_of(text);
 }
 

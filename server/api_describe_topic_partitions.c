@@ -73,6 +73,7 @@ static struct describe_topic_partitions_res_topics *add_topic(
         describe_topic_partitions_res_topics_init(t);
         t->name = name;
         t->error_code = error;
+        request_note_error(a->r, error);
         t->is_internal = topic_name_internal(name);
         t->topic_authorized_operations = OPERATIONS_TOPIC;
         return t;

@@ -247,6 +247,7 @@ static bool answer_topic(const struct list_offsets_state *s, const struct asked_
                 list_offsets_res_topics_partitions_init(p);
                 p->partition_index = e->part.index;
                 p->error_code = e->error;
+                request_note_error(s->scatter.r, e->error);
                 p->old_style_offsets = e->old;
                 p->timestamp = e->timestamp;
                 p->offset = e->offset;

@@ -126,6 +126,7 @@ static struct metadata_res_topics *add_topic(struct answer *a, struct str name, 
         metadata_res_topics_init(t);
         t->name = name;
         t->error_code = error;
+        request_note_error(a->r, error);
         t->is_internal = topic_name_internal(name);
         if (a->req->include_topic_authorized_operations)
                 t->topic_authorized_operations = OPERATIONS_TOPIC;

@@ -103,6 +103,8 @@ void api_offset_for_leader_epoch_begin(struct request *r)
 void api_offset_for_leader_epoch_finish(struct request *r, struct out *reply)
 {
         struct epoch_state *s = r->state;
+        for (int32_t i = 0; s && i < s->n; i++)
+                request_note_error(r, s->entries[i].told->error_code);
         if (s && !r->close)
                 offset_for_leader_epoch_res_encode(&s->res, reply, r->version);
         else

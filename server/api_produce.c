@@ -197,6 +197,7 @@ static bool answer_topic(
         for (int32_t k = t->first; k >= 0; k = s->entries[k].next) {
                 partition_res *p = &out->partition_responses.at[out->partition_responses.n++];
                 answer_entry(p, &s->entries[k], &r->arena);
+                request_note_error(r, p->error_code);
                 if (r->no_reply && p->error_code != WIRE_NONE) r->close = true;
         }
         return true;

@@ -57,7 +57,8 @@ void conn_arrive(struct message *m)
         c->begun_ns = c->received_ns = c->sent_ns = io_now_ns(c->shard->own.io);
         list_push_back(&cs->all, &c->link);
         cs->count++;
-        c->shard->own.count.connections++;
+        counter_add(&c->shard->own.stats->accepted, 1);
+        counter_add(&c->shard->own.stats->open, 1);
         if (cs->draining)
                 conn_close(c, NULL);
         else
@@ -115,7 +116,7 @@ void conn_close(struct conn *c, const char *why)
 void conn_close_fault(struct conn *c, const char *what, const struct err *why)
 {
         if (c->closing) return;
-        c->shard->own.count.closed_by_fault++;
+        counter_add(&c->shard->own.stats->closed_by_fault, 1);
         log_close(c, LOG_WARN, what, why ? why->text : "");
         conn_close(c, NULL);
 }
@@ -123,7 +124,7 @@ void conn_close_fault(struct conn *c, const char *what, const struct err *why)
 void conn_end_fault(struct conn *c, const char *what, const struct err *why)
 {
         if (c->closing || c->in.ended) return;
-        c->shard->own.count.closed_by_fault++;
+        counter_add(&c->shard->own.stats->closed_by_fault, 1);
         log_close(c, LOG_WARN, what, why->text);
         conn_end_reading(c);
 }
@@ -147,6 +148,7 @@ void conn_release(struct conn *c)
         list_remove(&c->link);
         list_remove(&c->dirty);
         s->own.conns->count--;
+        counter_sub(&s->own.stats->open, 1);
         conn_in_free(c);
         conn_out_free(c);
         c->message.run = acceptor_conn_gone;

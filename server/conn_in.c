@@ -64,7 +64,7 @@ static void move_to(struct conn *c, struct block *block)
         size_t cap = block ? block->cap : sizeof(in->head);
         assert(have <= cap);
         if (have > 0) memmove(to, in->buf + in->start, have);
-        c->shard->own.count.receive_copied += have;
+        counter_add(&c->shard->own.stats->receive_copied, have);
         if (in->block) block_unref(in->block);
         in->block = block;
         in->buf = to;
@@ -162,8 +162,8 @@ static void on_recv(struct io_op *op)
                 assert((size_t)op->res <= c->in.cap - c->in.end);
                 c->in.end += (size_t)op->res;
                 c->received_ns = io_now_ns(c->shard->own.io);
-                c->shard->own.count.recvs++;
-                c->shard->own.count.bytes_in += (uint64_t)op->res;
+                counter_add(&c->shard->own.stats->recvs, 1);
+                counter_add(&c->shard->own.stats->bytes_in, (uint64_t)op->res);
                 conn_run(c);
                 /* What follows from it is done at the end of the turn. */
                 conn_touch(c);

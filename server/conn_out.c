@@ -36,7 +36,7 @@ static void end_sent(struct conn *c)
                 struct request *r = CONTAINER_OF(l, struct request, link);
                 if (!is_through(r)) return;
                 bool close = r->close;
-                if (!r->no_reply) c->shard->own.count.replies++;
+                stats_request_sent(r);
                 request_end(r);
                 conn_touch(c); /* a limit may be open again */
                 if (close) conn_close(c, NULL);
@@ -100,7 +100,7 @@ void conn_flush(struct conn *c)
                 if (r && r->step == REQUEST_FINISHED) conn_close(c, "out of memory for a reply");
                 return;
         }
-        c->shard->own.count.sends++;
+        counter_add(&c->shard->own.stats->sends, 1);
         c->send_begun_ns = io_now_ns(c->shard->own.io);
         send_rest(c);
 }
@@ -131,7 +131,7 @@ static void on_send(struct io_op *op)
                 return;
         }
         c->sent_ns = c->send_begun_ns = io_now_ns(c->shard->own.io);
-        c->shard->own.count.bytes_out += (uint64_t)op->res;
+        counter_add(&c->shard->own.stats->bytes_out, (uint64_t)op->res);
         advance(o, (size_t)op->res);
         if (o->sending > 0) {
                 send_rest(c);

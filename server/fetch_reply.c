@@ -59,6 +59,8 @@ static void answer_part(const struct fetch *f, const struct fetch_part *p, parti
         fetch_res_responses_partitions_init(out);
         out->partition_index = p->index;
         out->error_code = error_for(f, p);
+        request_note_error(f->r, out->error_code);
+        counter_add(&f->r->shard->own.stats->fetch_bytes, part_bytes(p));
         out->high_watermark = out->last_stable_offset = p->error ? -1 : p->high_watermark;
         out->log_start_offset = p->error ? -1 : p->log_start;
         bool unknown =
@@ -137,6 +139,7 @@ void fetch_encode(struct fetch *f, struct out *reply)
         struct fetch_res res;
         fetch_res_init(&res);
         res.error_code = f->error;
+        request_note_error(f->r, f->error);
         trim(f);
         if (!answer_parts(f, &res)) {
                 reply->bad = true;

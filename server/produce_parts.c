@@ -265,6 +265,13 @@ static void part_on_copied(struct log_append *a)
         if (--g->uncopied == 0) group_send(g, &g->copied);
 }
 
+static void note_durable(struct shard_stats *st, const struct batch *b)
+{
+        counter_add(&st->produce_batches, 1);
+        counter_add(&st->produce_bytes, b->size);
+        counter_add(&st->produce_records, (uint64_t)b->count);
+}
+
 static void part_on_done(struct log_append *a)
 {
         struct produce_part *p = CONTAINER_OF(a, struct produce_part, append);
@@ -272,6 +279,7 @@ static void part_on_done(struct log_append *a)
         if (a->status == ST_OK) {
                 p->base_offset = a->base_offset;
                 p->log_start = a->log_start;
+                note_durable(g->owner->own.stats, &a->info);
         } else {
                 int16_t error = wire_from_status(a->status);
                 if (a->status == ST_NOT_FOUND && g->work->version >= 13)

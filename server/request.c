@@ -185,8 +185,7 @@ int request_begin(struct conn *c, struct bytes_mut frame, struct block *block, s
                 request_free(r);
                 return code;
         }
-        const size_t kinds = COUNT_OF(s->own.count.requests);
-        s->own.count.requests[MIN((size_t)r->api->key, kinds - 1)]++;
+        stats_request_begun(r);
         r->frame_size = frame.n;
         r->view = registry_view_ref(s->own.view);
         r->begun_ns = io_now_ns(s->own.io);
@@ -229,6 +228,7 @@ static void finish(struct request *r)
         struct conn *c = r->conn;
         CHECK_OBJ(c, CONN_MAGIC);
         encode_reply(r);
+        stats_request_finished(r);
         if (r->close) r->no_reply = true;
         r->step = REQUEST_FINISHED;
         r->hurry = NULL;

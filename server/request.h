@@ -33,8 +33,12 @@ struct api {
 };
 /* NULL: not implemented. */
 const struct api *api_find(int16_t key);
-/* All rows by key, ascending. */
+/* All rows that are advertised by key, ascending. */
 const struct api *api_rows(unsigned *ret_count);
+/* And behind them those of our own, which are not. */
+const struct api *api_rows_all(unsigned *ret_count);
+/* Which of them all it is. */
+unsigned api_row(const struct api *api);
 
 enum request_step {
         REQUEST_RUNNING,  /* parts are out                                          */
@@ -61,6 +65,7 @@ struct request {
         bool no_reply;     /* acks=0 */
         bool close;        /* close the connection instead of (or after) replying */
         bool bad_version;  /* ApiVersions only: the answer that every client can read */
+        bool failed;       /* the reply has an error code: for statistics */
         size_t promised;   /* record bytes that the reply may borrow; set by begin */
         size_t frame_size; /* bytes that it came in */
         size_t charged, charged_besides; /* of the shard's arena budget */
@@ -82,6 +87,11 @@ static inline void request_hold(struct request *r)
         r->pending++;
 }
 void request_done(struct request *r);
+/* An error code that goes into the reply; 0: none. */
+static inline void request_note_error(struct request *r, int16_t error)
+{
+        if (error) r->failed = true;
+}
 /* Memory besides the arena that the request holds until it ends counts as its scratch memory. */
 void request_charge(struct request *r, size_t bytes);
 /* What the body borrows from is let go before the request ends: nothing of the frame, its strings

@@ -33,13 +33,16 @@ void shard_wake(struct shard *from, struct shard *to)
         CHECK_OBJ(to, SHARD_MAGIC);
         /* All sequentially consistent: sleep_begin() sees the message, or we see that it sleeps. */
         if (!atomic_load(&to->asleep)) return;
-        if (atomic_exchange(&to->asleep, false)) io_wake(to->own.io, from ? from->own.io : NULL);
+        if (!atomic_exchange(&to->asleep, false)) return;
+        if (from) counter_add(&from->own.stats->wakes_sent, 1);
+        io_wake(to->own.io, from ? from->own.io : NULL);
 }
 
 void shard_post(struct shard *from, struct shard *to, struct message *m)
 {
         assert(m->run != NULL);
         inbox_post(&to->inbox, m);
+        if (from && to != from) counter_add(&from->own.stats->messages_sent, 1);
         if (to != from) shard_wake(from, to);
 }
 
@@ -84,6 +87,7 @@ static void trim_due(struct timer *t)
         struct shard *s = CONTAINER_OF(t, struct shard, own.trim);
         block_pool_trim(s->own.receive);
         block_pool_trim(s->own.blocks);
+        stats_refresh(s);
         timer_arm(&s->own.timers, t, io_now_ns(s->own.io) + (uint64_t)TRIM_S * NS_PER_S);
 }
 
@@ -93,7 +97,8 @@ static int pools_init(struct shard *s, const struct config_memory *m, struct err
         s->own.receive = block_pool_new(NULL, m->receive);
         s->own.arenas = (struct budget){ .limit = m->arenas - m->arenas / SESSIONS_PART };
         s->own.codecs = codec_ctx_new();
-        if (s->own.blocks && s->own.receive && s->own.codecs) return 0;
+        s->own.stats = shard_stats_new();
+        if (s->own.blocks && s->own.receive && s->own.codecs && s->own.stats) return 0;
         return err_set(e, ST_NOMEM, "shard %u: pools", s->index);
 }
 
@@ -124,6 +129,7 @@ void shard_free(struct shard *s)
         if (s->own.conns) conns_free(s->own.conns);
         if (s->own.log) log_shard_free(s->own.log);
         if (s->own.codecs) codec_ctx_free(s->own.codecs);
+        shard_stats_free(s->own.stats);
         if (s->own.receive) block_pool_free(s->own.receive);
         if (s->own.blocks) block_pool_free(s->own.blocks);
         s->magic = 0;
@@ -255,12 +261,12 @@ unsigned shard_turn(struct shard *s, uint64_t sleep_ns)
         n += log_shard_plan(s->own.log);
         bool stepped = life_run(s);
         n += stepped ? 1 : 0;
-        s->own.count.turns++;
-        if (n > 0) s->own.count.turns_busy++;
+        stats_turn_worked(s, n);
         /* Submitting and sleeping is one system call, also at the end of a busy turn. */
         uint64_t wait = stepped || work_left(s) ? 0 : sleep_time(s, sleep_ns);
         bool asleep = wait > 0 && sleep_begin(s);
         io_turn(io, asleep ? wait : 0);
+        stats_turn_over(s);
         if (asleep) atomic_store_explicit(&s->asleep, false, memory_order_relaxed);
         return n;
 }

@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/timer.h"
 #include "protocol/compress.h"
+#include "server/stats.h"
 #include "storage/log.h"
 
 struct server;
@@ -17,17 +18,6 @@ struct conns;
 struct fetch_sessions;
 
 enum { SHARD_MAGIC = 0x76737364 };
-
-/* What a shard counts; cheap, for statistics and tests. */
-struct shard_counters {
-        uint64_t requests[128]; /* by API key; the last one: all others */
-        uint64_t bytes_in, bytes_out;
-        uint64_t recvs, sends, replies;
-        uint64_t receive_copied; /* bytes moved because a receive buffer grew or was full */
-        uint64_t connections;    /* accepted, ever */
-        uint64_t closed_by_fault;
-        uint64_t turns, turns_busy;
-};
 
 /* How a shard ends: SHARD_RUNNING -> DRAINING (no new requests) -> waits until all are drained ->
  * CLOSING (tails are flushed and cut) -> CLOSED. */
@@ -49,7 +39,7 @@ struct shard {
                 struct registry_view *view; /* current topics; swapped by message */
                 struct conns *conns;
                 struct fetch_sessions *sessions;
-                struct shard_counters count;
+                struct shard_stats *stats; /* it counts there, anyone reads */
                 enum shard_life life;
                 bool log_closed;
                 struct timer drain_limit; /* of a graceful stop */

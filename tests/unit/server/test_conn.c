@@ -36,9 +36,10 @@ static size_t hello(uint8_t *p, int16_t version, int32_t correlation)
 
 static uint64_t sum_requests(void)
 {
+        const unsigned row = api_row(api_find(API_API_VERSIONS));
         uint64_t n = 0;
         for (unsigned i = 0; i < RIG_SHARDS; i++)
-                n += rig.server->shards[i].own.count.requests[API_API_VERSIONS];
+                n += counter_get(&rig.server->shards[i].own.stats->api[row].requests);
         return n;
 }
 
@@ -70,7 +71,8 @@ Test(conn, many_requests_in_one_piece_are_answered_in_order)
         }
         cr_expect_eq(sum_requests(), N);
         uint64_t sends = 0;
-        for (unsigned i = 0; i < RIG_SHARDS; i++) sends += rig.server->shards[i].own.count.sends;
+        for (unsigned i = 0; i < RIG_SHARDS; i++)
+                sends += counter_get(&rig.server->shards[i].own.stats->sends);
         cr_expect_lt(sends, N / 2, "replies leave together");
         wire_close(&w);
 }
@@ -138,7 +140,7 @@ Test(conn, faults_1_2_what_is_no_request_closes)
         }
         uint64_t faults = 0;
         for (unsigned i = 0; i < RIG_SHARDS; i++)
-                faults += rig.server->shards[i].own.count.closed_by_fault;
+                faults += counter_get(&rig.server->shards[i].own.stats->closed_by_fault);
         cr_expect_eq(faults, COUNT_OF(cases));
 }
 
@@ -204,11 +206,11 @@ Test(conn, large_frames_in_a_row_are_not_copied)
         wire_produce(&rig, "t", 0, b);
         uint64_t before = 0, after = 0, recvs = 0;
         for (unsigned i = 0; i < RIG_SHARDS; i++)
-                before += rig.server->shards[i].own.count.receive_copied;
+                before += counter_get(&rig.server->shards[i].own.stats->receive_copied);
         for (int i = 0; i < N; i++) wire_produce(&rig, "t", 0, b);
         for (unsigned i = 0; i < RIG_SHARDS; i++) {
-                after += rig.server->shards[i].own.count.receive_copied;
-                recvs += rig.server->shards[i].own.count.recvs;
+                after += counter_get(&rig.server->shards[i].own.stats->receive_copied);
+                recvs += counter_get(&rig.server->shards[i].own.stats->recvs);
         }
         cr_expect_leq(after - before, (uint64_t)N * CONN_HEAD);
         cr_expect_gt(recvs, 0);
