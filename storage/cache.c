@@ -38,6 +38,7 @@ bool cache_evict_one(struct log_shard *ls)
         for (struct list *l = ls->cache_lru.next; l != &ls->cache_lru; l = l->next) {
                 struct cached *c = CONTAINER_OF(l, struct cached, lru);
                 if (c->reading) continue;
+                cache_size_gone(ls, c->key.segment, c->key.number * CACHE_BLOCK, CACHE_BLOCK);
                 cache_drop(c);
                 return true;
         }
@@ -75,6 +76,7 @@ void cache_free(struct log_shard *ls)
 /* In the table, its read not started. NULL: no memory. */
 static struct cached *cache_add(struct log_shard *ls, struct segment *s, uint64_t number)
 {
+        cache_size_missed(ls, s, number);
         shard_cache_trim(ls, CACHE_BLOCK);
         struct cached *c = calloc(1, sizeof *c);
         struct block *b = c ? shard_block_get(ls, CACHE_BLOCK) : NULL;
@@ -182,6 +184,7 @@ struct cached *cache_get(struct walk *w, uint64_t number, uint32_t need, int *re
         if (c && c->valid >= need && !c->reading) {
                 list_remove(&c->lru);
                 list_push_back(&ls->cache_lru, &c->lru);
+                ls->cache_wanted = true;
                 return c;
         }
         *ret_status = ST_PENDING;

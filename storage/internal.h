@@ -32,6 +32,7 @@ enum {
         CHUNK_MAX = BLOCK_CLASS_MAX,
         CACHE_BLOCK = 256 << 10,
         CACHE_MIN = 1 << 20,
+        CACHE_START = 24 << 20,
         ALLOCATE_FIRST = 64 << 10,
         ALLOCATE_STEP_MAX = 64 << 20,
         INDEX_INTERVAL_MIN = 4096,
@@ -220,8 +221,13 @@ struct log_shard {
         struct cached *cache;
         struct list cache_lru;              /* least recently used first     */
         size_t cache_used, cache_read_used; /* all, read cache alone */
-        uint32_t room_waits;                /* block waiters of this shard   */
-        struct list open_fds;               /* segments, least recently used first */
+        size_t cache_target;                /* for cache_used now; grows up to cache_limit */
+        struct ghosts *ghosts;
+        uint64_t cache_gone; /* pages let go so far                       */
+        bool cache_wanted;   /* a reader used what a small cache would not have, since the tick */
+        uint32_t cache_unwanted_ticks;
+        uint32_t room_waits;  /* block waiters of this shard   */
+        struct list open_fds; /* segments, least recently used first */
         uint32_t n_fds;
         struct list indexes; /* of sealed segments, least recently used first */
         size_t index_used;
@@ -403,6 +409,15 @@ struct segment_save {
         char path[STORE_NAME_MAX], path2[STORE_NAME_MAX];
 };
 void segment_save(struct segment_save *v);
+
+/* cache_size.c */
+bool cache_size_init(struct log_shard *ls, size_t limit);
+void cache_size_free(struct log_shard *ls);
+/* Bytes of a segment that were in memory and durable, and are let go. */
+void cache_size_gone(struct log_shard *ls, const struct segment *s, uint64_t pos, size_t n);
+/* A reader needs a block that is not in memory. */
+void cache_size_missed(struct log_shard *ls, const struct segment *s, uint64_t number);
+void cache_size_tick(struct log_shard *ls);
 
 /* cache.c */
 struct walk;

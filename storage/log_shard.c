@@ -28,7 +28,8 @@ struct log_shard *log_shard_new(const struct log_shard_config *c)
         if (!ls) return NULL;
         memset(ls, 0, sizeof *ls);
         ls->edge_reserve = block_get(c->blocks, STORE_PAGE);
-        if (!ls->edge_reserve) {
+        if (!ls->edge_reserve || !cache_size_init(ls, c->cache_limit)) {
+                if (ls->edge_reserve) block_unref(ls->edge_reserve);
                 free(ls);
                 return NULL;
         }
@@ -37,7 +38,6 @@ struct log_shard *log_shard_new(const struct log_shard_config *c)
         ls->io = c->io;
         ls->timers = c->timers;
         ls->blocks = c->blocks;
-        ls->cache_limit = MAX(c->cache_limit, (size_t)CACHE_MIN);
         ls->index_limit = c->index_limit;
         ls->fds_limit = MAX(c->fds_limit, 1U);
         ls->write_max = c->write_max ? MIN(page_down(c->write_max), (size_t)WRITE_MAX) : WRITE_MAX;
@@ -74,6 +74,7 @@ void log_shard_free(struct log_shard *ls)
                 segment_free(s);
         }
         cache_free(ls);
+        cache_size_free(ls);
         free_list(&ls->free_flushes);
         free_list(&ls->free_walks);
         if (ls->codecs) codec_ctx_free(ls->codecs);
@@ -86,7 +87,7 @@ void log_shard_free(struct log_shard *ls)
 /* Whichever of the two kinds holds more than half gives first. */
 static bool evict_one(struct log_shard *ls)
 {
-        bool reads_first = ls->cache_read_used > ls->cache_limit / 2;
+        bool reads_first = ls->cache_read_used > ls->cache_target / 2;
         if (reads_first) return cache_evict_one(ls) || tail_evict_one(ls);
         return tail_evict_one(ls) || cache_evict_one(ls);
 }
@@ -116,7 +117,7 @@ void shard_room_came(struct log_shard *ls)
 
 void shard_cache_trim(struct log_shard *ls, size_t coming)
 {
-        while (ls->cache_used + coming > ls->cache_limit && evict_one(ls))
+        while (ls->cache_used + coming > ls->cache_target && evict_one(ls))
                 ;
 }
 
@@ -200,6 +201,7 @@ static void tick_on_due(struct timer *t)
         if (ls->closing) return;
         ls->tick_count++;
         segment_fds_idle(ls, now);
+        cache_size_tick(ls);
         if (ls->tick_count % IDLE_TICKS == 0) drop_idle_tails(ls, now);
         retention_tick(ls);
         if (ls->tick_count % CHECKPOINT_TICKS == 0 && ls->settled_bytes >= CHECKPOINT_BYTES &&

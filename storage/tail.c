@@ -146,6 +146,7 @@ bool tail_evict_one(struct log_shard *ls)
         struct chunk *c = CONTAINER_OF(l, struct chunk, link);
         struct partition *p = c->segment->partition;
         assert(p->chunks[p->first_chunk] == c); /* they finish in order */
+        cache_size_gone(ls, c->segment, c->pos, c->block->cap);
         tail_drop_first(p);
         return true;
 }

@@ -169,6 +169,7 @@ int walk_span(struct walk *w, uint64_t pos, uint32_t n, struct span *ret)
         struct chunk *c = tail_find(w->partition, w->segment->virt + pos);
         if (!c) return span_from_cache(w, pos, n, ret);
         assert(c->segment == w->segment);
+        if (c->finished) w->ls->cache_wanted = true;
         uint32_t at = (uint32_t)(pos - c->pos);
         *ret = (struct span){
                 .p = c->block->data + at,
