@@ -28,6 +28,8 @@ static const char help[] =
     "      shows every setting with value, source, unit and meaning\n"
     "  varve bench MODE [OPTION...]\n"
     "      measures a server that speaks the Kafka protocol; `varve bench --help`\n"
+    "  varve stats [-a HOST:PORT] [-o json] [--watch SECONDS]\n"
+    "      shows what a running server has counted; `varve stats --help`\n"
     "  varve --help | --version\n"
     "\n"
     "Options of serve and config print; later wins: file, environment, --set, shortcuts\n"
@@ -171,6 +173,7 @@ static const struct {
         { "serve", command_serve },
         { "config", command_config },
         { "bench", bench_main },
+        { "stats", stats_main },
         { "api-table", command_api_table },
         { "topic-table", command_topic_table },
 };

@@ -62,7 +62,6 @@ void stats_refresh(struct shard *s)
         refresh_pool(&st->pools[POOL_RECEIVE], s->own.receive);
         refresh_pool(&st->pools[POOL_BLOCKS], s->own.blocks);
         counter_set(&st->pools[POOL_ARENAS].used, s->own.arenas.used);
-        counter_set(&st->pools[POOL_ARENAS].held, s->own.arenas.used);
         counter_set(&st->pools[POOL_ARENAS].limit, s->own.arenas.limit);
         counter_set(&st->requests_open, s->own.conns->requests);
         if (s->own.log) log_shard_stats_refresh(s->own.log);
