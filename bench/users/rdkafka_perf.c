@@ -26,7 +26,7 @@ static const char usage[] =
     "  -T SECONDS     failure after this long (default 120)\n"
     "  -X KEY=VALUE   a setting of librdkafka's, such as linger.ms or batch.size; repeatable\n\n"
     "produce: acks=all (the library's default); consume: all partitions from the beginning, until\n"
-    "there are N records.  Prints one JSON object; MB are millions of bytes of values.\n";
+    "there are N records.  Prints one JSON object; its bytes are those of values.\n";
 
 enum { CONSUME_BATCH = 1000, POLL_MS = 100, METADATA_MS = 10000, SETTINGS_ROOM = 1024 };
 
@@ -250,14 +250,14 @@ static void print(const struct perf *p, const char *mode)
             rd_kafka_version_str(), p->settings);
         double seconds = (double)p->wall_ns / 1e9, cpu = (double)p->cpu_ns / 1e9;
         printf(" \"records\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"seconds\": %.6f,\n"
-               " \"cpu_seconds\": %.6f, \"records_per_s\": %.1f, \"mb_per_s\": %.3f",
-            p->done, p->bytes, seconds, cpu, (double)p->done / seconds,
-            (double)p->bytes / seconds / 1e6);
-        const double q[] = { 0.5, 0.99, 0.999, 1 };
-        for (size_t i = 0; h->total && i < COUNT_OF(q); i++)
-                printf("%s%g\": %.1f", i ? ", \"p" : ",\n \"latency_us\": {\"p", 100 * q[i],
-                    (double)hist_quantile(h, q[i]) / 1e3);
-        printf(h->total ? "}}\n" : "}\n");
+               " \"cpu_seconds\": %.6f, \"records_per_second\": %.1f, \"bytes_per_second\": %.1f",
+            p->done, p->bytes, seconds, cpu, (double)p->done / seconds, (double)p->bytes / seconds);
+        if (h->total)
+                printf(",\n \"latency_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p99_9\": %.1f, "
+                       "\"max\": %.1f}",
+                    (double)hist_quantile(h, 0.5) / 1e3, (double)hist_quantile(h, 0.99) / 1e3,
+                    (double)hist_quantile(h, 0.999) / 1e3, (double)h->max / 1e3);
+        printf("}\n");
 }
 
 static void option(struct perf *p, int c)
