@@ -14,10 +14,10 @@ class Driver:
     binary: pathlib.Path
     raw: pathlib.Path  # where answers are kept
 
-    def measure(self, name, mode, load, target):
-        """`target` are the options that name a server, or --null; returns (result, options)."""
+    def measure(self, name, mode, load, target, wrapper=()):
+        """`target` are the options that name a server, or --null; the wrapper runs the driver."""
         arguments = [mode, *scenario.arguments(load), *target, "--quiet"]
-        out = process.run([self.binary, "bench", *arguments, "--output", "json"],
+        out = process.run([*wrapper, self.binary, "bench", *arguments, "--output", "json"],
                           timeout=SLACK + seconds(load.get("duration", "10s"))
                           + seconds(load.get("warmup", "2s")))
         (self.raw / f"{name}.json").write_text(out, encoding="utf-8")

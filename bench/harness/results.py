@@ -121,7 +121,7 @@ def times_better(scenario, peer, than):
 
 def share_of_limit(results, scenario, peer):
     mine, limit = bar(scenario, peer), results["limits"].get(scenario["limit"], {}).get("median")
-    if not mine or not limit or not scenario["higher_is_better"]:
+    if not mine or not limit:
         return None
     return mine / limit
 

@@ -8,7 +8,8 @@ import shutil
 import sys
 import time
 
-from . import driver, figures, goals, limits, names, peers, process, scenario as scenarios, units
+from . import driver, figures, goals, limits, names, peers, process, scenario as scenarios, \
+    syscalls, units
 
 QUICK_DURATION, QUICK_WARMUP = "2s", "500ms"
 SPACE_TIMEOUT = 5  # seconds that a server has to give deleted topics' space back
@@ -111,6 +112,8 @@ class Session:
                 for step in scenario.steps:
                     if not (step.once and repetition) and wanted(step, server.peer):
                         self.run_step(scenario, step, server, repetition, warmed)
+            if scenario.syscalls:
+                self.count_syscalls(scenario, server, outcome)
         except process.ToolError as error:
             outcome.problem = str(error)
             self.say(f"{scenario.name} on {server.peer.name}: {error}")
@@ -131,7 +134,7 @@ class Session:
                 return None
             load["rate"] = f"{rate:.0f}"
         warmup = driver.seconds(load.get("warmup", "2s"))
-        if step.mode not in warmed and warmup > 0:
+        if step.mode not in warmed and warmup > 0 and not step.before:
             load["warmup"] = f"{max(warmup, peer.traits.warmup):g}s"
             warmed.add(step.mode)
         return load
@@ -184,6 +187,20 @@ class Session:
         shown += [path for path in (f"{prefix}bytes_per_second", f"{prefix}p99")
                   if path in found and path not in shown]
         return {path: found[path] for path in shown[:2]}
+
+    def count_syscalls(self, scenario, server, outcome):
+        if not syscalls.available():
+            self.say("system calls are not counted: perf is missing")
+            return
+        step = next(s for s in scenario.steps if s.measured)
+        name = f"{scenario.name}.syscalls.{server.peer.name.replace(':', '-')}"
+        try:
+            found = syscalls.per_request(self.driver, name, step, step.load, server)
+        except process.ToolError as error:
+            self.say(f"system calls are not counted: {error}")
+            return
+        if found is not None:
+            outcome.values["server_syscalls_per_request"] = [found]
 
     # --- what is not load on a server -----------------------------------------------------------
 

@@ -21,7 +21,7 @@ OPTIONS = {key: "--" + key.replace("_", "-") for key in (
 OPTIONS["record_size"] = "--size"
 
 _KEYS = {"title", "about", "goal", "headline", "limit", "peers", "null", "fresh", "repeat",
-         "disk", "order", "group", "load", "step", "check", "quick", "note"}
+         "disk", "order", "group", "load", "step", "check", "quick", "note", "syscalls"}
 _STEP_KEYS = {"name", "before", "peers", "once", "measured", "mode"} | set(OPTIONS)
 
 
@@ -58,6 +58,7 @@ class Scenario:
     repeat: int | None
     disk: float         # bytes that have to be free
     note: str
+    syscalls: bool      # also count the server's system calls, in a run of its own
     quick: dict | None  # what is different in a quick run; None: it is left out
 
     def step_names(self):
@@ -133,7 +134,7 @@ def from_text(name, text, limits):
             order=raw.get("order", 1000), group=raw.get("group", "Other"),
             null=raw.get("null", False), fresh=raw.get("fresh", False),
             repeat=raw.get("repeat"), disk=raw.get("disk", 12) * 1e9, note=raw.get("note", ""),
-            quick=None if raw.get("quick") is False else raw.get("quick", {}))
+            syscalls=raw.get("syscalls", False), quick=None if raw.get("quick") is False else raw.get("quick", {}))
         _check_names(scenario, limits)
     except KeyError as error:
         raise ScenarioError(f"{name}: {error.args[0]} is missing") from error

@@ -38,8 +38,8 @@ def scale(unit, value):
     if unit == "share":
         return 0.01, "%"
     steps = {
-        "B/s": ((1e9, "GB/s"), (1e6, "MB/s"), (1, "B/s")),
-        "B": ((1e9, "GB"), (1e6, "MB"), (1, "B")),
+        "B/s": ((1e9, "GB/s"), (1e6, "MB/s"), (1e3, "KB/s"), (1, "B/s")),
+        "B": ((1e9, "GB"), (1e6, "MB"), (1e3, "KB"), (1, "B")),
         "records/s": ((1e6, "M records/s"), (1e3, "k records/s"), (1, "records/s")),
         "requests/s": ((1e3, "k requests/s"), (1, "requests/s")),
     }.get(unit, ((1, unit),))
@@ -71,4 +71,7 @@ def show_factor(value):
 
 
 def show_share(value):
-    return "–" if value is None else f"{value * 100:.0f} %"
+    """Of a limit: 85 %, and what is far above it as a factor."""
+    if value is None:
+        return "–"
+    return f"{value * 100:.0f} %" if value < 2 else show_factor(value)
