@@ -52,6 +52,7 @@ struct request {
         struct shard *shard; /* of the connection; everything here is its thread's */
         struct conn *conn;   /* NULL once the reply was sent or dropped */
         const struct api *api;
+        struct api_stats *counts; /* of the API on this shard */
         int16_t version;
         int32_t correlation_id;
         struct str client_id; /* borrowed from the frame */

@@ -69,26 +69,22 @@ void stats_refresh(struct shard *s)
 
 /* --- requests --- */
 
-static struct api_stats *stats_of(const struct request *r)
+void stats_request_begun(struct request *r)
 {
         const unsigned row = api_row(r->api);
         assert(row < STATS_APIS_MAX);
-        return &r->shard->own.stats->api[row];
-}
-
-void stats_request_begun(const struct request *r)
-{
-        counter_add(&stats_of(r)->requests, 1);
+        r->counts = &r->shard->own.stats->api[row];
+        counter_add(&r->counts->requests, 1);
 }
 
 void stats_request_finished(const struct request *r)
 {
-        if (r->failed || r->close) counter_add(&stats_of(r)->errors, 1);
+        if (r->failed || r->close) counter_add(&r->counts->errors, 1);
 }
 
 void stats_request_sent(const struct request *r)
 {
         const uint64_t now = io_now_ns(r->shard->own.io);
         if (!r->no_reply) counter_add(&r->shard->own.stats->replies, 1);
-        histogram_add(&stats_of(r)->time, now - r->begun_ns);
+        histogram_add(&r->counts->time, now - r->begun_ns);
 }

@@ -55,7 +55,7 @@ void stats_turn_over(struct shard *s);
 /* Every second: what is looked up rather than counted. */
 void stats_refresh(struct shard *s);
 
-void stats_request_begun(const struct request *r);
+void stats_request_begun(struct request *r);
 /* Its reply is encoded, or will never be. */
 void stats_request_finished(const struct request *r);
 /* Its reply has left, or is never sent. */
