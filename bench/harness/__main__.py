@@ -106,7 +106,7 @@ def measure(options):
     data = results.collect(session, machine.describe(plan.room), versions, left_out + missing)
     results.save(data, plan.out)
     table.show(data)
-    return None and make_report(plan.out)
+    return make_report(plan.out)
 
 
 def make_report(directory):

@@ -48,7 +48,7 @@ QUICK = Effort(2 << 30, 1)
 def _fio(room, name, *options):
     out = process.run(
         ["fio", f"--name={name}", f"--directory={room}", "--filename_format=limit.$filenum",
-         "--ioengine=io_uring", "--direct=1", "--group_reporting", "--thread", "--invalidate=1",
+         "--direct=1", "--group_reporting", "--thread", "--invalidate=1",
          "--percentile_list=50:99:99.9", "--output-format=json", *options], timeout=120)
     job = json.loads(out[out.index("{"):])["jobs"][0]
     if job["error"]:
@@ -57,7 +57,7 @@ def _fio(room, name, *options):
 
 
 def _throughput(room, effort):
-    many = [f"--nrfiles={FILES}", f"--filesize={effort.bytes // FILES}",
+    many = ["--ioengine=io_uring", f"--nrfiles={FILES}", f"--filesize={effort.bytes // FILES}",
             "--file_service_type=roundrobin:1", f"--iodepth={DEPTH}"]
     durable = [*many, "--rw=write", "--bs=256k", "--sync=dsync"]
     fresh = _fio(room, "dsync-fresh", *durable, "--fallocate=native")
@@ -69,7 +69,7 @@ def _throughput(room, effort):
 
 
 def _latency(room, effort, kib):
-    job = _fio(room, f"durable-{kib}k", "--nrfiles=1", f"--filesize={effort.bytes // FILES}",
+    job = _fio(room, f"durable-{kib}k", "--ioengine=psync", "--nrfiles=1", f"--filesize={effort.bytes // FILES}",
                "--rw=write", f"--bs={kib}k", "--sync=dsync", "--iodepth=1", "--overwrite=1",
                "--time_based", f"--runtime={effort.seconds}")
     spread = job["write"]["clat_ns"]["percentile"]

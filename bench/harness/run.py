@@ -125,7 +125,7 @@ class Session:
     def load_of(self, scenario, step, peer, warmed):
         load = dict(step.load)
         if self.plan.quick:
-            quick = {"duration": QUICK_DURATION, "warmup": QUICK_WARMUP, **scenario.quick}
+            quick = {"duration": QUICK_DURATION, "warmup": QUICK_WARMUP, **(scenario.quick or {})}
             load |= {key: value for key, value in quick.items() if key in load}
         terms = scenarios.rate_terms(load)
         if terms:
