@@ -20,8 +20,8 @@ class Limit:
 
 LIMITS = {
     "write_1m": Limit("B/s", "disk: sequential direct writes of 1 MiB, 16 in flight, no flush"),
-    "dsync_256k": Limit("B/s", "disk: durable writes of 256 KiB (O_DIRECT, O_DSYNC) to 16 files, 16 "
-                        "in flight, into preallocated, never written extents"),
+    "dsync_256k": Limit("B/s", "disk: durable writes of 256 KiB (O_DIRECT, O_DSYNC) to 16 files, "
+                        "16 in flight, into preallocated, never written extents"),
     "dsync_256k_over": Limit("B/s", "the same over blocks that were written before"),
     "read_1m": Limit("B/s", "disk: sequential direct reads of 1 MiB, 16 in flight"),
     "loopback_1": Limit("B/s", "loopback: one TCP stream, 256 KiB a call"),
@@ -69,9 +69,9 @@ def _throughput(room, effort):
 
 
 def _latency(room, effort, kib):
-    job = _fio(room, f"durable-{kib}k", "--ioengine=psync", "--nrfiles=1", f"--filesize={effort.bytes // FILES}",
-               "--rw=write", f"--bs={kib}k", "--sync=dsync", "--iodepth=1", "--overwrite=1",
-               "--time_based", f"--runtime={effort.seconds}")
+    job = _fio(room, f"durable-{kib}k", "--ioengine=psync", "--nrfiles=1", "--rw=write",
+               f"--filesize={effort.bytes // FILES}", f"--bs={kib}k", "--sync=dsync",
+               "--overwrite=1", "--time_based", f"--runtime={effort.seconds}")
     spread = job["write"]["clat_ns"]["percentile"]
     return {f"durable_{kib}k_{name}": spread[key] * 1e-9
             for name, key in (("p50", "50.000000"), ("p99", "99.000000"), ("p99_9", "99.900000"))}

@@ -41,7 +41,8 @@ def describe(room):
     cpu = _line("/proc/cpuinfo", r"^model name\s*:\s*(.+)$") or platform.machine()
     return {
         "cpu": cpu, "cores": os.cpu_count(), "memory_bytes": memory,
-        "kernel": platform.release(), "system": _line("/etc/os-release", r'^PRETTY_NAME="?([^"\n]+)'),
+        "kernel": platform.release(),
+        "system": _line("/etc/os-release", r'^PRETTY_NAME="?([^"\n]+)'),
         "file_system": kind, "device": device,
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "fio": _first_line(["fio", "--version"]), "iperf3": _first_line(["iperf3", "--version"]),
@@ -49,6 +50,7 @@ def describe(room):
 
 
 def sentence(machine):
-    return (f"{machine['cores']} × {machine['cpu']}, {machine['memory_bytes'] / (1 << 30):.0f} GiB, "
+    memory = f"{machine['memory_bytes'] / (1 << 30):.0f} GiB"
+    return (f"{machine['cores']} × {machine['cpu']}, {memory}, "
             f"{machine['file_system']} on {machine['device']}, Linux {machine['kernel']}, "
             f"{machine['system']}, {machine['date']}")

@@ -35,7 +35,7 @@ def figure_path(path, steps):
 
 
 def resolve(name, *, left, peers, steps, limits):
-    """`left` is what a peer's name alone stands for; peers, steps and limits are those that exist."""
+    """`left` is what a peer's name alone stands for; the others are the names that exist."""
     first, _, rest = name.partition(".")
     if first == "limits":
         if rest not in limits:

@@ -21,7 +21,7 @@ PREPARE_TIMEOUT, START_TIMEOUT, STOP_TIMEOUT = 900, 180, 120
 @dataclass(frozen=True)
 class Traits:
     """What a fair measurement has to know about a server."""
-    warmup: float = 1         # seconds of the same load before the clock, the first time
+    warmup: float = 0         # seconds of the same load before the first repetition
     own_cache: bool = False   # keeps data in its own memory: cold means started anew
     topic_config: tuple = ()  # settings of topics, shown in the caption
 
@@ -46,7 +46,7 @@ class Peer:
 
     @property
     def traits(self):
-        return TRAITS.get(self.program, Traits(warmup=5))
+        return TRAITS.get(self.program, Traits(warmup=10))
 
     def say(self, verb, *arguments, timeout=60):
         return process.run([self.script, verb, *arguments], timeout=timeout).strip()
@@ -123,14 +123,14 @@ class Server:
         return [os.fsdecode(word) for word in text.split(b"\0")[:-1]]
 
     def start_again(self, command):
-        """The scripts start on empty directories only; this is the same command on what is there."""
+        """The scripts start on empty directories only: the same command on what is there."""
         log = answering.log_of(self.data)
         self.again = answering.spawn(command, log)
         self.pid = self.again.pid
         answering.wait_until(self.again, log, lambda: answering.names_a_broker(self.port))
 
     def make_cold(self):
-        """Nothing of its data is in memory: its own cache goes with the process, the kernel's with
+        """Nothing of its data is in memory: its own cache goes with the process, the kernel's by
         posix_fadvise, which needs no privilege."""
         restart = self.command() if self.peer.traits.own_cache else None
         if restart:

@@ -78,10 +78,8 @@ def _bar_panel(axis, data, scenario, title):
         if one["low"] != one["high"]:
             axis.plot([one["low"] / factor, one["high"] / factor], [y, y], color=INK, lw=1.1,
                       solid_capstyle="butt", zorder=3)
-        text = units.show(value, scenario["unit"], like=top).split(" ")[0]
-        axis.annotate(text, (max(value, one["high"]) / factor, y), xytext=(5, 0), zorder=4,
-                      textcoords="offset points", va="center", color=INK, fontsize=9,
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+        _name_bar(axis, y, value / factor, max(value, one["high"]) / factor, top / factor,
+                  units.show(value, scenario["unit"], like=top).split(" ")[0])
     if limit:
         axis.axvline(limit / factor, color=INK, lw=1.1, ls=(0, (4, 2)), zorder=1)
         axis.annotate("limit " + units.show(limit, scenario["unit"], like=top).split(" ")[0],
@@ -89,12 +87,20 @@ def _bar_panel(axis, data, scenario, title):
                       ha="right", va="center", fontsize=8, color=FAINT)
     axis.set_yticks(range(len(shown)), [label(peer) for peer in shown])
     axis.set_ylim(len(shown) - 0.45, -0.95 if limit else -0.6)
-    axis.set_xlim(0, top / factor * 1.22)
+    axis.set_xlim(0, top / factor * 1.16)
     axis.tick_params(axis="y", length=0, labelcolor=INK)
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.grid(axis="x", color=GRID, zorder=0)
     axis.set_title(title)
     axis.set_xlabel(unit)
+
+
+def _name_bar(axis, y, value, end, top, text):
+    """The number inside its bar, at the foot, or beside a bar that is too short for it."""
+    inside = value > 0.2 * top
+    axis.annotate(text, (0 if inside else end, y), xytext=(5, 0), textcoords="offset points",
+                  va="center", fontsize=9, zorder=4, color="white" if inside else INK,
+                  fontweight="bold" if inside else "normal")
 
 
 def bars(data, scenarios, titles=None, per_row=PER_ROW):
@@ -115,7 +121,8 @@ def short(scenario):
 
 
 README = {"p1": "P1 · 1 KB records,\n256 KiB requests", "p2": "P2 · 100 B records,\none partition",
-          "p5-requests": "P5 · one-record\nrequests, 1 KB", "p7-memory-4": "P7 · consume from\nmemory"}
+          "p5-requests": "P5 · one-record\nrequests, 1 KB",
+          "p7-memory-4": "P7 · consume from\nmemory"}
 
 
 def readme(data, path):
@@ -160,8 +167,8 @@ def _latency_panel(axis, title, curves, points):
     if points:
         xs = [1 / (1 - q) for q, _ in points]
         axis.plot(xs, [s for _, s in points], "o", color=FAINT, ms=4)
-        axis.annotate("disk alone", (xs[-1], points[-1][1]), xytext=(0, -10), color=FAINT,
-                      textcoords="offset points", ha="center", fontsize=8)
+        axis.annotate("disk alone", (xs[0], points[0][1]), xytext=(7, -1), color=FAINT,
+                      textcoords="offset points", va="center", fontsize=8)
         lows.append(points[0][1])
     axis.set_xscale("log")
     axis.set_yscale("log")

@@ -112,17 +112,18 @@ class Session:
                 for step in scenario.steps:
                     if not (step.once and repetition) and wanted(step, server.peer):
                         self.run_step(scenario, step, server, repetition, warmed)
+                        settle(self.plan.room, free)
             if scenario.syscalls:
                 self.count_syscalls(scenario, server, outcome)
         except process.ToolError as error:
             outcome.problem = str(error)
             self.say(f"{scenario.name} on {server.peer.name}: {error}")
-        settle(self.plan.room, free)
+            settle(self.plan.room, free)
 
     def repetitions(self, scenario):
         return min(self.plan.repeat, scenario.repeat or self.plan.repeat)
 
-    def load_of(self, scenario, step, peer, warmed):
+    def load_of(self, scenario, step, peer):
         load = dict(step.load)
         if self.plan.quick:
             quick = {"duration": QUICK_DURATION, "warmup": QUICK_WARMUP, **(scenario.quick or {})}
@@ -133,10 +134,6 @@ class Session:
             if rate is None:
                 return None
             load["rate"] = f"{rate:.0f}"
-        warmup = driver.seconds(load.get("warmup", "2s"))
-        if step.mode not in warmed and warmup > 0 and not step.before:
-            load["warmup"] = f"{max(warmup, peer.traits.warmup):g}s"
-            warmed.add(step.mode)
         return load
 
     def value_for_rate(self, scenario, peer, name):
@@ -157,17 +154,17 @@ class Session:
 
     def run_step(self, scenario, step, server, repetition, warmed):
         peer, outcome = server.peer, self.outcomes[scenario.name, server.peer.name]
-        load = self.load_of(scenario, step, peer, warmed)
+        load = self.load_of(scenario, step, peer)
         if load is None:
             outcome.problem = f"{step.name} was left out: its rate depends on what was not measured"
             return
         if step.before == "cold":
             server.make_cold()
+        elif step.measured and step.mode not in warmed:
+            self.warm_up(step, server, load)
+            warmed.add(step.mode)
         name = file_name(scenario, step, peer.name, repetition)
-        target = ["--address", server.address, "--server-pid", str(server.pid)]
-        for setting in peer.traits.topic_config:
-            target += ["--config", setting]
-        result = self.driver.measure(name, step.mode, load, target)
+        result = self.driver.measure(name, step.mode, load, target_of(server))
         shown = self.note(outcome, scenario, step, result) if step.measured else {}
         outcome.runs.append({"step": step.name, "repetition": repetition, "file": f"{name}.json",
                              "measured": step.measured, "mode": step.mode,
@@ -176,6 +173,17 @@ class Session:
                          for path, value in shown.items())
         self.say(f"{scenario.name} · {peer.name} {repetition + 1}/{self.repetitions(scenario)}"
                  f"{' ' + step.name if step.name else ''}{': ' + text if text else ''}")
+
+    def warm_up(self, step, server, load):
+        """The same load before the first repetition.  What it wrote is deleted and forgotten before
+        the clock starts, or a server that leaves flushing to the kernel would pay for it later."""
+        seconds = server.peer.traits.warmup
+        if not seconds:
+            return
+        free = shutil.disk_usage(self.plan.room).free
+        warm = {**load, "duration": f"{seconds:g}s", "warmup": "0s"}
+        self.driver.measure("warm-up", step.mode, warm, target_of(server))
+        settle(self.plan.room, free)
 
     def note(self, outcome, scenario, step, result):
         """Adds the figures of one answer; returns the one or two that tell most."""
@@ -239,6 +247,13 @@ class Session:
                 outcome.problem = str(error)
         if self.nulls:
             self.say("the driver against its own sink: done")
+
+
+def target_of(server):
+    target = ["--address", server.address, "--server-pid", str(server.pid)]
+    for setting in server.peer.traits.topic_config:
+        target += ["--config", setting]
+    return target
 
 
 def wanted(step, peer):

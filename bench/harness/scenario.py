@@ -134,7 +134,8 @@ def from_text(name, text, limits):
             order=raw.get("order", 1000), group=raw.get("group", "Other"),
             null=raw.get("null", False), fresh=raw.get("fresh", False),
             repeat=raw.get("repeat"), disk=raw.get("disk", 12) * 1e9, note=raw.get("note", ""),
-            syscalls=raw.get("syscalls", False), quick=None if raw.get("quick") is False else raw.get("quick", {}))
+            syscalls=raw.get("syscalls", False),
+            quick=None if raw.get("quick") is False else raw.get("quick", {}))
         _check_names(scenario, limits)
     except KeyError as error:
         raise ScenarioError(f"{name}: {error.args[0]} is missing") from error

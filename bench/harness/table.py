@@ -71,11 +71,11 @@ def caption(data):
     run = data["run"]
     yield sentence(data["machine"])
     yield "; ".join(data["versions"].values())
-    yield (f"{run['repeat']} repetition{'s' if run['repeat'] > 1 else ''}: median [range]. Of other "
-           "servers the best repetition is the bar, in ratios and goals. The driver shares the "
-           "machine. Limits are medians of passes between the servers.")
+    plural = "s" if run["repeat"] > 1 else ""
+    yield (f"{run['repeat']} repetition{plural}: median [range]. Of other servers the best "
+           "repetition is the bar, in ratios and goals. The driver shares the machine. Limits are medians of passes between the servers.")
     for peer, seconds in run["warmup"].items():
-        if seconds > 1:
+        if seconds:
             yield f"{peer}: at least {seconds:g} s of the same load before the first repetition."
     for peer, settings in run["topic_config"].items():
         yield f"{peer}: topics with {', '.join(settings)} (not default)."
