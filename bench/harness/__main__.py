@@ -87,6 +87,9 @@ def show_scenarios(chosen):
 
 
 def interrupted(_number, _frame):
+    """Once: a second Ctrl-C must not stop the cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: print("stopping", file=sys.stderr))
     raise KeyboardInterrupt
 
 
@@ -116,7 +119,8 @@ def make_report(directory):
 
 def main():
     options = parser().parse_args()
-    signal.signal(signal.SIGTERM, interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     try:
         if options.report:
             make_report(options.report)

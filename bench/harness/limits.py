@@ -41,7 +41,7 @@ class Effort:
     seconds: float  # of the runs that last a given time
 
 
-FULL = Effort(4 << 30, 2)
+FULL = Effort(3 << 30, 2)
 QUICK = Effort(2 << 30, 1)
 
 

@@ -52,11 +52,14 @@ class Session:
     # --- the whole ----------------------------------------------------------------------------
 
     def run(self):
+        """The limits first, again before varve (the others ran before it), and at the end."""
         self.measure_limits()
-        for peer in self.plan.peers:
-            self.run_peer(peer)
-            if not self.plan.quick:
+        for n, peer in enumerate(self.plan.peers):
+            if n and peer.name == names.VARVE and not self.plan.quick:
                 self.measure_limits()
+            self.run_peer(peer)
+        if not self.plan.quick:
+            self.measure_limits()
         self.run_nulls()
 
     def measure_limits(self):
@@ -112,13 +115,11 @@ class Session:
                 for step in scenario.steps:
                     if not (step.once and repetition) and wanted(step, server.peer):
                         self.run_step(scenario, step, server, repetition, warmed)
-                        settle(self.plan.room, free)
             if scenario.syscalls:
                 self.count_syscalls(scenario, server, outcome)
         except process.ToolError as error:
             outcome.problem = str(error)
             self.say(f"{scenario.name} on {server.peer.name}: {error}")
-            settle(self.plan.room, free)
 
     def repetitions(self, scenario):
         return min(self.plan.repeat, scenario.repeat or self.plan.repeat)
@@ -164,7 +165,9 @@ class Session:
             self.warm_up(step, server, load)
             warmed.add(step.mode)
         name = file_name(scenario, step, peer.name, repetition)
+        free = shutil.disk_usage(self.plan.room).free
         result = self.driver.measure(name, step.mode, load, target_of(server))
+        settle(self.plan.room, 0 if load.get("keep") else free)
         shown = self.note(outcome, scenario, step, result) if step.measured else {}
         outcome.runs.append({"step": step.name, "repetition": repetition, "file": f"{name}.json",
                              "measured": step.measured, "mode": step.mode,

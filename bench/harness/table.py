@@ -73,7 +73,8 @@ def caption(data):
     yield "; ".join(data["versions"].values())
     plural = "s" if run["repeat"] > 1 else ""
     yield (f"{run['repeat']} repetition{plural}: median [range]. Of other servers the best "
-           "repetition is the bar, in ratios and goals. The driver shares the machine. Limits are medians of passes between the servers.")
+           "repetition is the bar, in ratios and goals. The driver shares the machine. Limits are "
+           "medians of passes between the servers.")
     for peer, seconds in run["warmup"].items():
         if seconds:
             yield f"{peer}: at least {seconds:g} s of the same load before the first repetition."
