@@ -97,7 +97,7 @@ def _bar_panel(axis, data, scenario, title):
 
 def _name_bar(axis, y, value, end, top, text):
     """The number inside its bar, at the foot, or beside a bar that is too short for it."""
-    inside = value > 0.2 * top
+    inside = value > 0.27 * top
     axis.annotate(text, (0 if inside else end, y), xytext=(5, 0), textcoords="offset points",
                   va="center", fontsize=9, zorder=4, color="white" if inside else INK,
                   fontweight="bold" if inside else "normal")

@@ -137,8 +137,8 @@ def _what_was_run(scenarios):
 
 
 def bar_section(data):
-    shown = [s for s in data["scenarios"] if s["figures"] and
-             s["unit"] in ("B/s", "records/s", "requests/s")]
+    shown = [s for s in data["scenarios"] if s["unit"] in ("B/s", "records/s", "requests/s")
+             and any(res.headline(s, peer) for peer in data["run"]["peers"])]
     if not shown:
         return ""
     return "<h2>Throughput</h2>" + _plot(
