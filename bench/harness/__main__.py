@@ -133,6 +133,8 @@ def main():
         raise SystemExit(f"bench: {error}") from error
     except scenarios.ScenarioError as error:
         raise SystemExit(f"bench: scenario {error}") from error
+    except BrokenPipeError:  # who read the output has gone
+        os._exit(1)
     except KeyboardInterrupt:
         raise SystemExit("bench: interrupted; servers are stopped, their data is removed") from None
 

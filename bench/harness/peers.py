@@ -32,6 +32,10 @@ TRAITS = {
     "kafka": Traits(warmup=10, topic_config=("file.delete.delay.ms=1000",)),
 }
 
+# What a variant changes, for the caption.
+VARIANTS = {"kafka:flush": "log.flush.interval.messages=1", "varve:shards=1": "varve.shards=1",
+            "varve:shards=2": "varve.shards=2"}
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -47,6 +51,12 @@ class Peer:
     @property
     def traits(self):
         return TRAITS.get(self.program, Traits(warmup=10))
+
+    def settings(self):
+        """Everything that is not default."""
+        variant = () if self.variant == "default" else (VARIANTS.get(self.name, self.variant),)
+        topics = (f"topics with {', '.join(self.traits.topic_config)}",)
+        return [*variant, *(topics if self.traits.topic_config else ())]
 
     def say(self, verb, *arguments, timeout=60):
         return process.run([self.script, verb, *arguments], timeout=timeout).strip()

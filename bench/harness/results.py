@@ -78,8 +78,7 @@ def collect(session, machine, versions, left_out):
         "run": {"quick": plan.quick, "repeat": plan.repeat, "left_out": left_out,
                 "peers": [peer.name for peer in plan.peers],
                 "warmup": {peer.name: peer.traits.warmup for peer in plan.peers},
-                "topic_config": {peer.name: list(peer.traits.topic_config)
-                                 for peer in plan.peers if peer.traits.topic_config}},
+                "settings": {peer.name: peer.settings() for peer in plan.peers if peer.settings()}},
         "limits": known_limits,
         "scenarios": [_scenario(session, s, known_limits) for s in plan.scenarios],
     }

@@ -1,14 +1,13 @@
 """Runs scenarios: one server at a time, each scenario several times on it."""
 
 from dataclasses import dataclass, field
-import json
 import os
 import pathlib
 import shutil
 import sys
 import time
 
-from . import driver, figures, goals, limits, names, peers, process, scenario as scenarios, \
+from . import driver, figures, goals, limits, names, other, peers, process, scenario as scenarios, \
     syscalls, units
 
 QUICK_DURATION, QUICK_WARMUP = "2s", "500ms"
@@ -64,7 +63,11 @@ class Session:
 
     def measure_limits(self):
         effort = limits.QUICK if self.plan.quick else limits.FULL
-        found = limits.measure(self.plan.room, effort)
+        try:
+            found = limits.measure(self.plan.room, effort)
+        except process.ToolError as error:
+            self.say(f"limits: {error}")
+            return
         for name, value in found.items():
             self.limits.setdefault(name, []).append(value)
         shown = ", ".join(f"{name} {units.show(found[name], limits.LIMITS[name].unit)}" for name in
@@ -111,6 +114,9 @@ class Session:
             return
         warmed = set()
         try:
+            if scenario.by_user:
+                outcome.values = other.user(self, scenario, server)
+                return
             for repetition in range(self.repetitions(scenario)):
                 for step in scenario.steps:
                     if not (step.once and repetition) and wanted(step, server.peer):
@@ -217,22 +223,12 @@ class Session:
 
     def run_start(self, scenario, peer):
         outcome = self.outcomes[scenario.name, peer.name] = Outcome()
-        room = self.plan.room / f"start-{os.getpid()}"
-        room.mkdir(parents=True, exist_ok=True)
         try:
-            text = process.run([peers.SCRIPTS / "start_time", peer.script, peer.cache, room,
-                                peers.free_port(), peer.variant, self.repetitions(scenario)],
-                               timeout=300)
-            outcome.values = figures.of_start(json.loads(text))
             name = file_name(scenario, scenario.steps[0], peer.name, 0)
-            (self.driver.raw / f"{name}.json").write_text(text, encoding="utf-8")
-            values = outcome.values["first_answer"]
-            self.say(f"{scenario.name} · {peer.name}: {units.show(min(values), 's')}")
+            outcome.values = other.start(self, scenario, peer, name)
         except process.ToolError as error:
             outcome.problem = str(error)
             self.say(f"{scenario.name} on {peer.name}: {error}")
-        finally:
-            peers.remove(room)
 
     def run_nulls(self):
         """The driver's own ceiling: the same load into a sink that answers at once."""

@@ -8,7 +8,7 @@ from . import goals, names
 from .figures import FIGURES
 
 DIRECTORY = pathlib.Path(__file__).resolve().parents[1] / "scenarios"
-MODES = ("produce", "consume", "rtt", "e2e", "mixed", "start")
+MODES = ("produce", "consume", "rtt", "e2e", "mixed", "start", "user")
 BEFORE = ("", "cold")
 
 # Key in a scenario -> option of `varve bench`.
@@ -67,6 +67,10 @@ class Scenario:
     @property
     def figure(self):
         return FIGURES[self.headline.rsplit(".", 1)[-1]]
+
+    @property
+    def by_user(self):
+        return any(step.mode == "user" for step in self.steps)
 
     @property
     def starts_itself(self):

@@ -78,8 +78,8 @@ def caption(data):
     for peer, seconds in run["warmup"].items():
         if seconds:
             yield f"{peer}: at least {seconds:g} s of the same load before the first repetition."
-    for peer, settings in run["topic_config"].items():
-        yield f"{peer}: topics with {', '.join(settings)} (not default)."
+    for peer, settings in run["settings"].items():
+        yield f"{peer}: not default: {'; '.join(settings)}."
     if run["left_out"]:
         yield f"Left out: {', '.join(run['left_out'])}."
 
