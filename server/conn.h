@@ -20,6 +20,8 @@ struct conn;
 enum {
         CONN_MAGIC = 0x7673636f,
         CONN_HEAD = 192,                /* an idle connection receives into this, in struct conn */
+        CONN_SMALL = 4 << 10,           /* requests that came small are received into this ...   */
+        CONN_SMALL_SHARED = 16 << 10,   /* ... or this, when several are in flight               */
         CONN_LARGE = 64 << 10,          /* frames from here on get a block of their own          */
         CONN_SHARED = 256 << 10,        /* block that pipelined smaller frames share             */
         CONN_TRUST_MAX = 8 << 20,       /* frames of what size may get a buffer at once          */
@@ -47,6 +49,7 @@ struct conn_in {
         size_t trusted;         /* largest complete frame so far, at most CONN_TRUST_MAX */
         struct block_waiter waiter;
         bool receiving, waiting, ended; /* ended: nothing more is read */
+        bool small;                     /* the last frame was small, yet too large for the head */
         uint8_t head[CONN_HEAD];
 };
 

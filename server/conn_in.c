@@ -78,12 +78,27 @@ static bool pool_is_roomy(const struct shard *s)
         return block_pool_used(s->own.receive) < block_pool_limit(s->own.receive) / 2;
 }
 
-/* Nothing is buffered and nobody knows whether anything follows: that is received into the head. */
+/* Where to receive what may come, or never: the head, unless requests of late were small and did
+ * not fit there; then a block that several of them share.  An idle connection holds one of these,
+ * as long as memory is plentiful. */
+static size_t boundary_target(const struct conn *c)
+{
+        if (!c->in.small || !pool_is_roomy(c->shard)) return 0;
+        return c->n_queued > 1 ? CONN_SMALL_SHARED : CONN_SMALL;
+}
+
+/* Nothing is buffered. */
 static void boundary_buffer(struct conn *c)
 {
         struct conn_in *in = &c->in;
         assert(in->start == in->end);
-        if (in->block) move_to(c, NULL);
+        size_t target = boundary_target(c);
+        bool fits = target > 0 && in->block && in->cap <= CONN_SMALL_SHARED;
+        if (fits && in->block->refs > 1 && in->cap - in->end >= in->cap / 4) return;
+        if (!fits || in->block->refs > 1) {
+                struct block *b = target > 0 ? block_get(c->shard->own.receive, target) : NULL;
+                if (b || in->block) move_to(c, b);
+        }
         in->start = in->end = 0;
 }
 
@@ -267,6 +282,7 @@ static enum next run_begin(struct conn *c)
         in->start += n;
         in->frame = 0;
         in->trusted = MIN(MAX(in->trusted, n), (size_t)CONN_TRUST_MAX);
+        in->small = n + LENGTH_SIZE > CONN_HEAD && n + LENGTH_SIZE <= CONN_SMALL;
         int r = request_begin(c, frame, in->block, &why);
         if (r < 0) {
                 conn_end_fault(c, "request refused", &why);
