@@ -1,11 +1,12 @@
 /* Appending what a Produce brought.
  *
  * All goes well, on the owner: check -> append -> copied into the tail -> durable -> result; back
- * on the connection's shard: the receive buffer is let go when all groups have copied, the request
- * is answered when all are done.  It can fail at: the topic is gone, a check, the append (disk
- * full, fenced, closed); each is that part's result.  A time-out answers without the groups that
- * are not back; the work then ends alone.  Appends are never called off: once accepted they may
- * become durable. */
+ * on the connection's shard: the request is answered when all groups are done.  A large frame is
+ * let go before that, when all groups have copied; a small one shares its block with others, so
+ * that frees nothing and is not worth a message.  It can fail at: the topic is gone, a check, the
+ * append (disk full, fenced, closed); each is that part's result.  A time-out answers without the
+ * groups that are not back; the work then ends alone.  Appends are never called off: once accepted
+ * they may become durable. */
 #include "server/produce_parts.h"
 
 #include "base/check.h"
@@ -47,6 +48,7 @@ struct produce_work *produce_work_new(struct request *r)
                 .groups = groups,
                 .timeout.on_due = work_on_timeout };
         if (r->frame) w->frame = block_ref(r->frame);
+        w->early = w->frame && r->frame_size >= CONN_LARGE;
         for (unsigned i = 0; i < n; i++) {
                 groups[i].work = w;
                 groups[i].owner = &r->shard->server->shards[i];
@@ -142,14 +144,19 @@ void produce_work_release(struct produce_work *w)
         w->home->own.conns->detached++;
 }
 
+/* No owner looks at the frame any more. */
+static void drop_frame(struct produce_work *w)
+{
+        if (w->frame) block_unref(TAKE(w->frame));
+        if (w->r) request_drop_frame(w->r);
+}
+
 static void group_copied_back(struct message *m)
 {
         struct produce_work *w = CONTAINER_OF(m, struct produce_group, copied)->work;
         CHECK_OBJ(w, WORK_MAGIC);
-        assert(w->groups_uncopied > 0);
-        if (--w->groups_uncopied > 0) return;
-        if (w->frame) block_unref(TAKE(w->frame));
-        if (w->r) request_drop_frame(w->r);
+        assert(w->early && w->groups_uncopied > 0);
+        if (--w->groups_uncopied == 0) drop_frame(w);
 }
 
 static void answer(struct produce_work *w)
@@ -167,6 +174,7 @@ static void group_done_back(struct message *m)
         g->back = true;
         assert(w->groups_out > 0);
         if (--w->groups_out > 0) return;
+        drop_frame(w);
         timer_cancel(&w->home->own.timers, &w->timeout);
         if (w->r)
                 answer(w);
@@ -237,7 +245,7 @@ static bool part_begin(struct produce_part *p)
                 .batch = p->records,
                 .info = info,
                 .crc_checked = p->verdict.crc_checked,
-                .on_copied = part_on_copied,
+                .on_copied = w->early ? part_on_copied : NULL,
                 .on_done = part_on_done };
         partition_append(&p->append);
         return true;
@@ -254,7 +262,7 @@ static void group_go(struct message *m)
                 g->unfinished++;
         }
         if (g->unfinished > 0) return;
-        group_send(g, &g->copied);
+        if (g->work->early) group_send(g, &g->copied);
         group_send(g, &g->done);
 }
 

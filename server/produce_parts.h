@@ -1,6 +1,6 @@
-/* The appends of one Produce: grouped by owning shard, one message there, one back when the bytes
- * are copied, one back when they are durable.  The work outlives its request when the answer was
- * due earlier (timeout.ms): the appends still complete. */
+/* The appends of one Produce: grouped by owning shard, one message there, for large frames one back
+ * when the bytes are copied, one back when they are durable.  The work outlives its request when
+ * the answer was due earlier (timeout.ms): the appends still complete. */
 #pragma once
 
 #include "server/produce_check.h"
@@ -26,7 +26,7 @@ struct produce_part {
 
 struct produce_group {
         struct message go;     /* to the owner */
-        struct message copied; /* back: it does not need the frame any more */
+        struct message copied; /* back, of a large frame: it is not needed any more */
         struct message done;   /* back: all of its parts have their result */
         struct produce_work *work;
         struct shard *owner;
@@ -45,6 +45,7 @@ struct produce_work {
         size_t charged;
         int16_t version;
         bool answered;
+        bool early; /* the frame is let go when it is copied, not only when all is done */
         struct timer timeout;
         struct produce_group *groups; /* one per shard; unused ones have no parts */
         unsigned groups_out, groups_uncopied;
