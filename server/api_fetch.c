@@ -35,6 +35,7 @@ static void part_resolve(
         p->high_watermark = p->log_start = -1;
         if (p->error) f->may_wait = false;
         fetch_part_assign(f, p);
+        request_note_owner(f->r, p->group->owner);
 }
 
 static void part_ask(struct fetch_part *p, const struct fetch_req_topics_partitions *q)
@@ -170,7 +171,9 @@ static bool make_parts(struct fetch *f)
                 f->error = WIRE_FETCH_SESSION_ID_NOT_FOUND;
                 return true;
         }
-        return f->session.session ? parts_of_session(f) : parts_of_request(f);
+        if (!f->session.session) return parts_of_request(f);
+        request_note_owner(f->r, f->r->shard); /* a session stays where it was made */
+        return parts_of_session(f);
 }
 
 void fetch_go_on(struct fetch *f)

@@ -1,11 +1,12 @@
 /* A connection's life, its deadlines, and all connections of a shard.
  *
  * All goes well: accepted on shard 0 -> arrives on its shard -> reads and answers -> the peer
- * closes -> what is under way is answered -> closed.  It can fail at: receive and send (closed at
- * once), a frame that nobody understands (closed after the replies before it), deadlines (closed).
- * The closing rule: the socket is shut down, so that both operations finish; replies that are not
- * being sent are dropped; parked requests are hurried.  When nothing is pending any more the socket
- * is closed and the struct goes back to the acceptor, which counts and frees it. */
+ * closes -> what is under way is answered -> closed.  In between it may move to another shard.  It
+ * can fail at: receive and send (closed at once), a frame that nobody understands (closed after the
+ * replies before it), deadlines (closed). The closing rule: the socket is shut down, so that both
+ * operations finish; replies that are not being sent are dropped; parked requests are hurried. When
+ * nothing is pending any more the socket is closed and the struct goes back to the acceptor, which
+ * counts and frees it. */
 #include "server/conn.h"
 
 #include "base/check.h"
@@ -53,16 +54,32 @@ void conn_arrive(struct message *m)
 {
         struct conn *c = CONTAINER_OF(m, struct conn, message);
         CHECK_OBJ(c, CONN_MAGIC);
-        struct conns *cs = c->shard->own.conns;
         c->begun_ns = c->received_ns = c->sent_ns = io_now_ns(c->shard->own.io);
+        counter_add(&c->shard->own.stats->accepted, 1);
+        conn_enter(c);
+}
+
+void conn_enter(struct conn *c)
+{
+        struct conns *cs = c->shard->own.conns;
         list_push_back(&cs->all, &c->link);
         cs->count++;
-        counter_add(&c->shard->own.stats->accepted, 1);
         counter_add(&c->shard->own.stats->open, 1);
         if (cs->draining)
                 conn_close(c, NULL);
         else
                 conn_progress(c);
+}
+
+void conn_leave(struct conn *c)
+{
+        struct shard *s = c->shard;
+        timer_cancel(&s->own.timers, &c->timer);
+        list_remove(&c->link);
+        list_remove(&c->dirty);
+        assert(list_empty(&c->starving) && s->own.conns->count > 0);
+        s->own.conns->count--;
+        counter_sub(&s->own.stats->open, 1);
 }
 
 void conn_touch(struct conn *c)
@@ -145,10 +162,8 @@ void conn_release(struct conn *c)
         if (c->in.receiving || c->out.busy || !list_empty(&c->queue)) return;
         struct shard *s = c->shard;
         io_sock_close(s->own.io, c->fd);
-        list_remove(&c->link);
-        list_remove(&c->dirty);
-        s->own.conns->count--;
-        counter_sub(&s->own.stats->open, 1);
+        conn_place_cancel(c);
+        conn_leave(c);
         conn_in_free(c);
         conn_out_free(c);
         c->message.run = acceptor_conn_gone;
@@ -166,7 +181,7 @@ void conn_progress(struct conn *c)
         if (!c->closing && c->in.ended && list_empty(&c->queue) && !c->out.busy)
                 conn_close(c, NULL);
         if (!c->closing) {
-                conn_deadline_check(c);
+                if (!conn_place_run(c)) conn_deadline_check(c);
                 return;
         }
         list_remove(&c->dirty);

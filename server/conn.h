@@ -5,8 +5,8 @@
  * reply that leaves) holds the wake-up.  Writing (conn_out.c) has one send under way with all
  * replies that are due in order.  Deadlines and the end are conn.c's.
  *
- * Everything belongs to the shard that the connection was given to; before and after that to
- * shard 0's acceptor. */
+ * Everything belongs to the shard that the connection was given to, or has moved to
+ * (conn_place.c); before and after that to shard 0's acceptor. */
 #pragma once
 
 #include "base/err.h"
@@ -19,7 +19,7 @@ struct conn;
 
 enum {
         CONN_MAGIC = 0x7673636f,
-        CONN_HEAD = 192,                /* an idle connection receives into this, in struct conn */
+        CONN_HEAD = 160,                /* an idle connection receives into this, in struct conn */
         CONN_SMALL = 4 << 10,           /* requests that came small are received into this ...   */
         CONN_SMALL_SHARED = 16 << 10,   /* ... or this, when several are in flight               */
         CONN_LARGE = 64 << 10,          /* frames from here on get a block of their own          */
@@ -53,6 +53,14 @@ struct conn_in {
         uint8_t head[CONN_HEAD];
 };
 
+/* Where its requests would rather have it: see conn_place.c. */
+struct conn_place {
+        struct shard *owner; /* of all that the last requests asked for */
+        uint32_t streak;     /* how many these were                     */
+        uint32_t moves;      /* ever                                    */
+        struct shard *to;    /* it is about to move there; NULL: it stays */
+};
+
 struct conn_out {
         struct iovec *iov; /* of the send under way */
         uint32_t n_iov, cap_iov, at;
@@ -81,6 +89,7 @@ struct conn {
         struct timer timer;
         struct message message; /* to the shard, and back to the acceptor */
         struct io_op recv, send;
+        struct conn_place place;
         struct conn_out out;
         struct conn_in in;
         char client[32]; /* last client id, for log lines */
@@ -95,6 +104,9 @@ struct conn *conn_new(struct shard *to, int fd, const struct peer *peer, const s
 void conn_delete(struct conn *c);
 /* message.run: the connection arrives on its shard. */
 void conn_arrive(struct message *m);
+/* It begins to belong to c->shard, and ceases to. */
+void conn_enter(struct conn *c);
+void conn_leave(struct conn *c);
 /* Ends it: nothing more is read or sent.  why: for the log, NULL: no line. */
 void conn_close(struct conn *c, const char *why);
 /* The same, with a line that tells a fault of the client; rate-limited. */
@@ -118,6 +130,18 @@ void conn_run(struct conn *c);
 /* Sends what is due, unless a send is under way. */
 void conn_flush(struct conn *c);
 void conn_out_free(struct conn *c);
+/* Nothing is being received, and what is here and not a request yet could travel in the head. */
+bool conn_in_rests(const struct conn *c);
+/* It does: no block of the shard's is held any more. */
+void conn_in_pack(struct conn *c);
+
+/* --- conn_place.c --- */
+/* One of its requests has ended. */
+void conn_place_note(struct conn *c, const struct request *r);
+/* It does not move after all. */
+void conn_place_cancel(struct conn *c);
+/* True: it has left for another shard, and is not ours any more. */
+bool conn_place_run(struct conn *c);
 
 /* --- all connections of a shard --- */
 struct conns {

@@ -73,6 +73,19 @@ static void move_to(struct conn *c, struct block *block)
         in->end = have;
 }
 
+bool conn_in_rests(const struct conn *c)
+{
+        const struct conn_in *in = &c->in;
+        return !in->receiving && !in->waiting && c->step != &step_begin &&
+               in->end - in->start <= sizeof(in->head);
+}
+
+void conn_in_pack(struct conn *c)
+{
+        assert(conn_in_rests(c));
+        if (c->in.block) move_to(c, NULL);
+}
+
 static bool pool_is_roomy(const struct shard *s)
 {
         return block_pool_used(s->own.receive) < block_pool_limit(s->own.receive) / 2;
@@ -217,7 +230,7 @@ static enum next run_length(struct conn *c)
         struct conn_in *in = &c->in;
         size_t have = in->end - in->start;
         if (have < LENGTH_SIZE) {
-                if (in->receiving) return STEP_PARKED;
+                if (in->receiving || c->place.to) return STEP_PARKED;
                 if (have == 0)
                         boundary_buffer(c);
                 else if (in->cap - in->start < LENGTH_SIZE)
@@ -244,6 +257,7 @@ static enum next run_frame(struct conn *c)
                 return STEP_MORE;
         }
         if (in->receiving || in->waiting) return STEP_PARKED;
+        if (c->place.to && conn_in_rests(c)) return STEP_PARKED;
         if (!frame_buffer(c)) return STEP_PARKED;
         size_t room = in->cap - in->end;
         /* No more than a large frame and the next length: what follows has a block of its own. */

@@ -79,6 +79,7 @@ struct produce_part *produce_part_add(
         }
         p->base_offset = p->log_start = -1;
         struct shard *owner = shard_of(w->home->server, topic->id, index);
+        request_note_owner(w->r, owner);
         struct produce_group *g = &w->groups[owner->index];
         p->group = g;
         if (g->last)

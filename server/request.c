@@ -261,6 +261,7 @@ void request_end(struct request *r)
         c->n_queued--;
         c->inflight -= r->frame_size;
         c->unsent -= r->reply.total;
+        conn_place_note(c, r);
         r->step = REQUEST_ENDING;
         r->conn = NULL;
         r->pending = 1;

@@ -72,7 +72,9 @@ struct request {
         size_t charged, charged_besides; /* of the shard's arena budget */
         struct block *frame; /* what the body borrows from; NULL: a copy in the arena, or let go */
         struct out reply;
-        uint32_t n_sent; /* segments of the reply that are on their way */
+        uint32_t n_sent;     /* segments of the reply that are on their way */
+        struct shard *owner; /* of a partition that it names */
+        bool many_owners;    /* several shards own its partitions */
         /* Answer soon with what is there: the connection is gone or the server stops. May be NULL.
          */
         void (*hurry)(struct request *r);
@@ -88,6 +90,14 @@ static inline void request_hold(struct request *r)
         r->pending++;
 }
 void request_done(struct request *r);
+/* It has to do with something of this shard's; says where its connection belongs. */
+static inline void request_note_owner(struct request *r, struct shard *owner)
+{
+        if (!r->owner)
+                r->owner = owner;
+        else if (r->owner != owner)
+                r->many_owners = true;
+}
 /* An error code that goes into the reply; 0: none. */
 static inline void request_note_error(struct request *r, int16_t error)
 {

@@ -46,8 +46,9 @@ struct shard {
                 struct timer trim;        /* of the block pools */
         } own;
 
-        struct inbox inbox;  /* anyone posts, this shard drains */
-        _Atomic bool asleep; /* this shard sets, posters clear  */
+        struct inbox inbox;        /* anyone posts, this shard drains */
+        _Atomic bool asleep;       /* this shard sets, posters clear  */
+        _Atomic unsigned expected; /* connections that are about to move here; see conn_place.c */
 };
 
 int shard_init(struct shard *s, struct server *server, unsigned index, struct err *e);

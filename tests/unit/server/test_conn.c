@@ -350,3 +350,172 @@ Test(conn, stop_answers_what_is_in_flight)
         cr_expect(wire_is_closed(&w));
         wire_close(&w);
 }
+
+/* --- where a connection lives --- */
+
+static uint64_t sum_recvs(void)
+{
+        uint64_t n = 0;
+        for (unsigned i = 0; i < RIG_SHARDS; i++)
+                n += counter_get(&rig.server->shards[i].own.stats->recvs);
+        return n;
+}
+
+/* The rig's own connection is the only one. */
+static struct conn *only_conn(void)
+{
+        struct conn *c = NULL;
+        for (unsigned i = 0; i < RIG_SHARDS; i++) {
+                struct list *l = list_first(&rig.server->shards[i].own.conns->all);
+                if (!l) continue;
+                cr_assert(!c, "there are several");
+                c = CONTAINER_OF(l, struct conn, link);
+        }
+        cr_assert(c);
+        return c;
+}
+
+/* A partition of topic t (of 16) that the shard owns. */
+static int32_t partition_on(const struct shard *s)
+{
+        const struct topic *t = registry_find(rig.server->shards[0].own.view, STR("t"));
+        cr_assert(t);
+        for (int32_t i = 0; i < t->partitions; i++)
+                if (shard_of(rig.server, t->id, i) == s) return i;
+        cr_skip_test("all partitions of this topic are on one shard");
+        return -1;
+}
+
+static struct shard *other_shard(const struct conn *c)
+{
+        return &rig.server->shards[(c->shard->index + 1) % RIG_SHARDS];
+}
+
+static void produce_some(int32_t partition, int n)
+{
+        struct records b = wire_batch(&rig, "0123456789", 20, T);
+        for (int i = 0; i < n; i++)
+                cr_assert_eq(wire_produce(&rig, "t", partition, b).error_code, 0);
+}
+
+Test(conn, a_small_request_needs_one_receive)
+{
+        enum { N = 50 };
+        cr_assert_eq(rig_create(&rig, "t", 16), 0);
+        produce_some(0, 2);
+        uint64_t before = sum_recvs();
+        produce_some(0, N);
+        cr_expect_eq(sum_recvs() - before, N);
+        cr_expect_leq(receive_used(), (size_t)CONN_SMALL, "%zu", receive_used());
+}
+
+Test(conn, it_moves_to_the_shard_that_owns_what_it_asks_for)
+{
+        cr_assert_eq(rig_create(&rig, "t", 16), 0);
+        struct conn *c = only_conn();
+        struct shard *other = other_shard(c);
+        produce_some(partition_on(c->shard), 40);
+        cr_expect_neq(c->shard, other);
+        produce_some(partition_on(other), 40);
+        cr_expect_eq(c->shard, other);
+        cr_expect_eq(c->place.moves, 1);
+        cr_expect_eq(other->own.conns->count, 1);
+        cr_expect_eq(counter_get(&other->own.stats->open), 1);
+        /* It works there, and does not go back for so little. */
+        produce_some(partition_on(other_shard(c)), 40);
+        struct wire_fetch f = { .topic = "t", .partition = partition_on(other) };
+        f.partition_max_bytes = f.max_bytes = 1 << 20;
+        cr_expect_gt(wire_count(wire_fetch(&rig, &f).records), 0);
+        cr_expect_eq(c->place.moves, 1);
+}
+
+Test(conn, it_stays_where_its_requests_go_everywhere)
+{
+        cr_assert_eq(rig_create(&rig, "t", 16), 0);
+        struct conn *c = only_conn();
+        int32_t here = partition_on(c->shard), there = partition_on(other_shard(c));
+        for (int i = 0; i < 100; i++) produce_some(i % 8 ? there : here, 1);
+        cr_expect_eq(c->place.moves, 0);
+}
+
+static struct produce_req *small_produce(int32_t partition)
+{
+        static struct produce_req_topic_data_partition_data p;
+        static struct produce_req_topic_data t;
+        static struct produce_req req;
+        p.index = partition;
+        p.records = wire_batch(&rig, "0123456789", 1, T);
+        t.name = STR("t");
+        t.partition_data.n = 1;
+        t.partition_data.at = &p;
+        req.transactional_id = STR_NULL;
+        req.acks = -1;
+        req.timeout_ms = 30000;
+        req.topic_data.n = 1;
+        req.topic_data.at = &t;
+        return &req;
+}
+
+static unsigned sum_moves(void)
+{
+        unsigned n = 0;
+        for (unsigned i = 0; i < RIG_SHARDS; i++) {
+                struct conns *cs = rig.server->shards[i].own.conns;
+                for (struct list *l = cs->all.next; l != &cs->all; l = l->next)
+                        n += CONTAINER_OF(l, struct conn, link)->place.moves;
+        }
+        return n;
+}
+
+Test(conn, a_pipeline_moves_in_order)
+{
+        enum { N = 60 };
+        cr_assert_eq(rig_create(&rig, "t", 16), 0);
+        int32_t there = partition_on(other_shard(only_conn()));
+        struct produce_res res;
+        for (int i = 0; i < N; i++) rig_send(&rig, API_PRODUCE, 9, small_produce(there));
+        for (int i = 0; i < N; i++) {
+                cr_assert(rig_receive(&rig, API_PRODUCE, 9, &res));
+                cr_assert_eq(res.responses.at[0].partition_responses.at[0].base_offset, i);
+        }
+        produce_some(there, 2);
+        cr_expect_eq(sum_moves(), 1);
+}
+
+Test(conn, a_hot_partition_does_not_draw_all_to_one_shard)
+{
+        enum { N = 5 };
+        cr_assert_eq(rig_create(&rig, "t", 16), 0);
+        struct shard *hot = &rig.server->shards[1];
+        int32_t partition = partition_on(hot);
+        struct wire w[N];
+        struct produce_res res;
+        for (int i = 0; i < N; i++) w[i] = wire_open(&rig);
+        for (int round = 0; round < 34; round++)
+                for (int i = 0; i < N; i++) {
+                        wire_ask(&w[i], API_PRODUCE, 9, small_produce(partition));
+                        cr_assert(wire_answer(&w[i], API_PRODUCE, 9, &res));
+                }
+        cr_expect_gt(sum_moves(), 0);
+        cr_expect_leq(hot->own.conns->count, (unsigned)(N + 1) / RIG_SHARDS + 1);
+        for (int i = 0; i < N; i++) wire_close(&w[i]);
+}
+
+Test(conn, a_connection_that_is_about_to_move_may_close)
+{
+        cr_assert_eq(rig_create(&rig, "t", 16), 0);
+        struct shard *hot = &rig.server->shards[1];
+        int32_t partition = partition_on(hot);
+        for (int n = 14; n < 20; n++) { /* before the sixteenth, with it, and after */
+                struct wire w[2] = { wire_open(&rig), wire_open(&rig) };
+                struct produce_res res;
+                for (int i = 0; i < 2 * n; i++) {
+                        wire_ask(&w[i % 2], API_PRODUCE, 9, small_produce(partition));
+                        if (i < 2 * n - 2) cr_assert(wire_answer(&w[i % 2], API_PRODUCE, 9, &res));
+                }
+                wire_close(&w[0]);
+                wire_close(&w[1]);
+                for (int i = 0; i < 100; i++) rig_turn(&rig);
+        }
+        (void)only_conn();
+}
