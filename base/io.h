@@ -141,8 +141,8 @@ void io_free(struct io *io);
 
 /* --- operations ------------------------------------------------------------------------------ */
 void io_nop(struct io *io, struct io_op *op);
-/* fd: from io_listen().  res: the new socket, close-on-exec, TCP_NODELAY and keep-alive set.  One
- * connection per call. */
+/* fd: from io_listen().  res: the new socket, close-on-exec, TCP_NODELAY, keep-alive and a bounded
+ * send buffer set.  One connection per call. */
 void io_accept(struct io *io, struct io_op *op, int fd);
 /* res: 1..len bytes, 0: the peer closed. */
 void io_recv(struct io *io, struct io_op *op, int fd, struct bytes_mut buf);

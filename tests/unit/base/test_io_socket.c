@@ -25,6 +25,9 @@ IO_TEST(accepted_and_connected_sockets_are_set_up)
                 cr_expect_eq(option(fds[i], IPPROTO_TCP, TCP_KEEPIDLE), 60);
                 cr_expect_eq(fcntl(fds[i], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
         }
+        /* 512 KiB, which the kernel doubles and net.core.wmem_max may cut; the client's is its own.
+         */
+        cr_expect_leq(option(p.server, SOL_SOCKET, SO_SNDBUF), 2 * 512 << 10);
         pair_close(io, &p);
 }
 
