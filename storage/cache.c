@@ -176,15 +176,30 @@ static struct cached *cache_find(struct log_shard *ls, struct segment *s, uint64
         return c;
 }
 
+static void cache_use(struct cached *c)
+{
+        struct log_shard *ls = c->ls;
+        list_remove(&c->lru);
+        list_push_back(&ls->cache_lru, &c->lru);
+        ls->cache_wanted = true;
+}
+
+struct cached *cache_peek(struct walk *w, uint64_t number, uint32_t need)
+{
+        assert(need > 0 && need <= CACHE_BLOCK);
+        struct cached *c = cache_find(w->ls, w->segment, number);
+        if (!c || c->valid < need || c->reading) return NULL;
+        cache_use(c);
+        return c;
+}
+
 struct cached *cache_get(struct walk *w, uint64_t number, uint32_t need, int *ret_status)
 {
         struct log_shard *ls = w->ls;
         assert(need > 0 && need <= CACHE_BLOCK);
         struct cached *c = cache_find(ls, w->segment, number);
         if (c && c->valid >= need && !c->reading) {
-                list_remove(&c->lru);
-                list_push_back(&ls->cache_lru, &c->lru);
-                ls->cache_wanted = true;
+                cache_use(c);
                 return c;
         }
         *ret_status = ST_PENDING;

@@ -37,6 +37,13 @@ struct index_spot index_find_offset(const struct segment *s, int64_t offset)
         return low > 0 ? x->spots[low - 1] : segment_begin;
 }
 
+struct index_spot index_find_position(const struct segment *s, uint64_t pos)
+{
+        CHECK_OBJ(s, SEGMENT_MAGIC);
+        uint32_t i = spots_up_to(&s->index, pos);
+        return i > 0 ? s->index.spots[i - 1] : segment_begin;
+}
+
 /* Everything before the spot is older than t. */
 struct index_spot index_find_time(const struct segment *s, int64_t t)
 {

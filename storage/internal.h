@@ -119,6 +119,7 @@ struct partition_key {
 struct hint {
         int64_t offset;
         uint64_t virt;
+        int64_t max_before;
 };
 
 /* Virtual positions count the bytes of all segments in order, so that "how far" is one number
@@ -369,6 +370,8 @@ void segment_fds_idle(struct log_shard *ls, uint64_t now_ns);
 
 /* index.c: in memory */
 struct index_spot index_find_offset(const struct segment *s, int64_t offset);
+/* The last spot at or before a position. */
+struct index_spot index_find_position(const struct segment *s, uint64_t pos);
 struct index_spot index_find_time(const struct segment *s, int64_t t);
 /* The first spot behind pos; false: none. */
 bool index_next(const struct segment *s, uint64_t pos, struct index_spot *ret);
@@ -424,6 +427,8 @@ struct walk;
 /* The block with at least `need` valid bytes, or NULL: *ret_status is ST_PENDING (w is resumed
  * later) or the reason. */
 struct cached *cache_get(struct walk *w, uint64_t number, uint32_t need, int *ret_status);
+/* The block if it is here, NULL if not: nothing is read, nobody waits. */
+struct cached *cache_peek(struct walk *w, uint64_t number, uint32_t need);
 /* Starts a read if that is possible without waiting for anything. */
 void cache_ahead(struct log_shard *ls, struct segment *s, uint64_t number);
 void cache_forget_segment(struct log_shard *ls, struct segment *s);

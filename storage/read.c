@@ -38,7 +38,7 @@ static int seek(struct walk *w)
                 walk_at(w, (struct index_spot){ .pos = (uint32_t)(h->virt - s->virt),
                                .rel = (uint32_t)(offset - s->base_offset),
                                .max_before = -1 });
-                w->max_before = index_find_offset(s, offset).max_before;
+                w->max_before = h->max_before;
                 w->sequential = true;
         } else {
                 walk_at(w, index_find_offset(s, offset));
@@ -75,27 +75,43 @@ static void slices_add(struct walk *w, const struct span *spans, uint32_t n)
         }
 }
 
-/* Everything up to the limit is in the tail and wanted: no need to look at each header. */
-static bool gather_rest(struct walk *w)
+/* Where batches end, at most at `to`: the limit of the walk, or a spot of the index. */
+static struct boundary boundary_before(const struct walk *w, uint64_t to)
+{
+        const struct segment *s = w->segment;
+        if (to >= walk_limit(w))
+                return (struct boundary){ .pos = walk_limit(w),
+                        .expect = walk_limit_offset(w),
+                        .max_before = MAX(w->max_before, s->max_timestamp) };
+        struct index_spot spot = index_find_position(s, to);
+        return (struct boundary){
+                .pos = spot.pos, .expect = s->base_offset + spot.rel, .max_before = spot.max_before
+        };
+}
+
+/* What passed its CRC before is taken up to a known boundary without a look at each header, which
+ * would be a cache miss each.  Where damage was found somebody has to look. */
+static void gather_verified(struct walk *w)
 {
         struct log_read *r = w->read;
         struct span spans[SPANS_MAX];
-        uint64_t limit = walk_limit(w), pos = w->pos;
+        const uint64_t from = w->pos;
+        const uint64_t room = r->max_bytes - MIN(r->max_bytes, r->total);
+        const uint32_t most = SPANS_MAX - r->n_slices;
+        if (from < w->skip_from || w->segment->n_bad > 0) return;
+        struct boundary to = boundary_before(w, MIN(walk_limit(w), from + room));
+        uint64_t pos = from;
         uint32_t n = 0;
-        if (w->segment->virt + pos < tail_begin(w->partition)) return false;
-        if (limit - pos > r->max_bytes - MIN(r->max_bytes, r->total)) return false;
-        while (pos < limit) {
-                if (n == SPANS_MAX ||
-                    walk_span(w, pos, (uint32_t)(limit - pos), &spans[n]) != ST_OK ||
-                    !spans[n].verified)
-                        return false;
+        while (pos < to.pos && n < most &&
+               walk_span_verified(w, pos, (uint32_t)(to.pos - pos), &spans[n]))
                 pos += spans[n++].n;
-        }
-        if (n == 0 || !slices_fit(r, spans, n)) return false;
+        if (pos < to.pos) to = boundary_before(w, pos);
+        w->skip_from = (pos / CACHE_BLOCK + 1) * CACHE_BLOCK;
+        if (to.pos <= from) return;
+        for (; pos - spans[n - 1].n >= to.pos; n--) pos -= spans[n - 1].n;
+        spans[n - 1].n -= (uint32_t)(pos - to.pos);
         slices_add(w, spans, n);
-        w->pos = limit;
-        w->expect = walk_limit_offset(w);
-        return true;
+        walk_skip(w, &to);
 }
 
 /* ST_OK: taken; ST_TOO_LARGE: enough for this read. */
@@ -135,7 +151,8 @@ static int gather(struct walk *w)
                 if (st == ST_CORRUPT) walk_note_damage(w, "checksum");
                 if (st != ST_OK) return st == ST_PENDING || r->total == 0 ? st : ST_OK;
                 walk_next(w);
-                if (w->pos >= walk_limit(w) || gather_rest(w)) return ST_OK;
+                if (w->pos < walk_limit(w)) gather_verified(w);
+                if (w->pos >= walk_limit(w)) return ST_OK;
                 st = walk_header(w);
                 if (st != ST_OK && st != ST_PENDING) return ST_OK; /* the next read is told */
                 if (st == ST_PENDING) {
@@ -227,7 +244,9 @@ static void read_end(struct walk *w, int status)
         r->status = status;
         if (r->total > 0) {
                 hint_set(w->partition, r->offset,
-                    (struct hint){ .offset = w->expect, .virt = w->segment->virt + w->pos });
+                    (struct hint){ .offset = w->expect,
+                        .virt = w->segment->virt + w->pos,
+                        .max_before = w->max_before });
                 walk_ahead(w, w->pos / CACHE_BLOCK);
                 log_stats_read(w);
         }

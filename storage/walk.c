@@ -133,12 +133,34 @@ void walk_next(struct walk *w)
                     (struct index_spot){ (uint32_t)rel, (uint32_t)w->pos, w->max_before });
 }
 
+void walk_skip(struct walk *w, const struct boundary *to)
+{
+        assert(to->pos > w->pos && to->pos <= walk_limit(w));
+        w->pos = to->pos;
+        w->expect = to->expect;
+        w->max_before = to->max_before;
+        w->have_prev = false;
+        w->tries = 0;
+}
+
 /* --- bytes --- */
 void walk_ahead(struct walk *w, uint64_t number)
 {
         size_t n = MIN((size_t)AHEAD_MAX, w->ls->cache_limit / CACHE_BLOCK / 4);
         if (!w->sequential) return;
         for (size_t i = 0; i < n; i++) cache_ahead(w->ls, w->segment, number + i);
+}
+
+static struct span span_of_cached(struct cached *c, uint32_t at, uint32_t n)
+{
+        return (struct span){
+                .p = c->block->data + at,
+                .n = n,
+                .block = c->block,
+                .cached = c,
+                .at = at,
+                .verified = at >= c->verified_from && at + n <= c->verified_to,
+        };
 }
 
 static int span_from_cache(struct walk *w, uint64_t pos, uint32_t n, struct span *ret)
@@ -152,15 +174,21 @@ static int span_from_cache(struct walk *w, uint64_t pos, uint32_t n, struct span
                 walk_ahead(w, number + 1); /* may evict: only now, when nothing is held */
                 return st;
         }
-        *ret = (struct span){
-                .p = c->block->data + at,
-                .n = n,
-                .block = c->block,
-                .cached = c,
-                .at = at,
-                .verified = at >= c->verified_from && at + n <= c->verified_to,
-        };
+        *ret = span_of_cached(c, at, n);
         return ST_OK;
+}
+
+static struct span span_of_chunk(struct walk *w, struct chunk *c, uint64_t pos, uint32_t n)
+{
+        assert(c->segment == w->segment);
+        if (c->finished) w->ls->cache_wanted = true;
+        uint32_t at = (uint32_t)(pos - c->pos);
+        return (struct span){
+                .p = c->block->data + at,
+                .n = MIN(n, c->used - at),
+                .block = c->block,
+                .verified = at >= c->from_disk,
+        };
 }
 
 int walk_span(struct walk *w, uint64_t pos, uint32_t n, struct span *ret)
@@ -168,16 +196,24 @@ int walk_span(struct walk *w, uint64_t pos, uint32_t n, struct span *ret)
         assert(n > 0 && pos + n <= walk_limit(w));
         struct chunk *c = tail_find(w->partition, w->segment->virt + pos);
         if (!c) return span_from_cache(w, pos, n, ret);
-        assert(c->segment == w->segment);
-        if (c->finished) w->ls->cache_wanted = true;
-        uint32_t at = (uint32_t)(pos - c->pos);
-        *ret = (struct span){
-                .p = c->block->data + at,
-                .n = MIN(n, c->used - at),
-                .block = c->block,
-                .verified = at >= c->from_disk,
-        };
+        *ret = span_of_chunk(w, c, pos, n);
         return ST_OK;
+}
+
+bool walk_span_verified(struct walk *w, uint64_t pos, uint32_t n, struct span *ret)
+{
+        assert(n > 0 && pos + n <= walk_limit(w));
+        struct chunk *chunk = tail_find(w->partition, w->segment->virt + pos);
+        if (chunk) {
+                *ret = span_of_chunk(w, chunk, pos, n);
+                return ret->verified;
+        }
+        uint32_t at = (uint32_t)(pos % CACHE_BLOCK);
+        n = MIN(n, (uint32_t)CACHE_BLOCK - at);
+        struct cached *c = cache_peek(w, pos / CACHE_BLOCK, at + 1);
+        if (!c || at < c->verified_from || at >= c->verified_to) return false;
+        *ret = span_of_cached(c, at, MIN(n, c->verified_to - at));
+        return true;
 }
 
 static int walk_copy(struct walk *w, uint64_t pos, uint8_t *to, uint32_t n)

@@ -18,6 +18,13 @@ struct span {
 
 enum { SPANS_MAX = LOG_READ_SLICES_MAX };
 
+/* Between two batches of a segment. */
+struct boundary {
+        uint64_t pos;
+        int64_t expect;     /* the next base offset                           */
+        int64_t max_before; /* the largest timestamp before, or somewhat more */
+};
+
 struct walk {
         struct list link; /* first: ls->free_walks or a cached block's waiters */
         uint32_t magic;
@@ -44,6 +51,7 @@ struct walk {
         uint64_t prev_pos;  /* the header before: walked over, not verified */
         int64_t prev_expect;
         bool have_prev;
+        uint64_t skip_from; /* gather_verified() looks again from here on */
 
         /* looking for the next batch behind damage */
         bool searching;
@@ -80,7 +88,11 @@ int64_t walk_limit_offset(const struct walk *w);
 void walk_at(struct walk *w, struct index_spot spot);
 /* A sequential reader will want these blocks next.  Spans are no good afterwards. */
 void walk_ahead(struct walk *w, uint64_t number);
+/* Over batches that need no look, to a boundary ahead. */
+void walk_skip(struct walk *w, const struct boundary *to);
 int walk_span(struct walk *w, uint64_t pos, uint32_t n, struct span *ret);
+/* The same without waiting, and only bytes of batches that passed their CRC.  False: not these. */
+bool walk_span_verified(struct walk *w, uint64_t pos, uint32_t n, struct span *ret);
 /* Header at pos into batch. ST_CORRUPT: it cannot be that batch. */
 int walk_header(struct walk *w);
 /* Over the batch at pos. */

@@ -53,6 +53,61 @@ STORAGE_TEST(read, from_every_offset)
         world_close(w);
 }
 
+/* Several blocks, read again and again in pieces that end anywhere. */
+STORAGE_TEST(read, again_what_was_verified)
+{
+        static const uint32_t limits[] = { 7000, 100000, 300000, 1 << 20 };
+        world_open(w);
+        struct partition *p = world_partition(w, 1, NULL);
+        int64_t end = append_many(w, p, &small, 3000);
+        world_reopen(w, true);
+        p = world_partition(w, 1, NULL);
+        for (unsigned round = 0; round < 3; round++)
+                for (int64_t at = round; at < end; at += 501)
+                        check_read(w, p, at, limits[(at + round) % 4]);
+        uint64_t reads = counter_get(&w->ls->stats.disk_reads);
+        struct fetched *whole = read_one(w, p, 0, 1 << 20);
+        cr_assert_eq(counter_get(&w->ls->stats.disk_reads), reads);
+        struct fetched *again = read_one(w, p, 0, 1 << 20);
+        cr_assert_gt(whole->n, 3 * CACHE_BLOCK / 2);
+        cr_assert_eq(again->n, whole->n);
+        cr_assert_eq(memcmp(again->p, whole->p, whole->n), 0);
+        fetched_free(again);
+        fetched_free(whole);
+        world_close(w);
+}
+
+/* A batch whose offsets do not follow, though its checksum is good, ends each read before it. */
+STORAGE_TEST(read, never_skips_over_damage)
+{
+        enum { BATCHES = 400, BAD = 200 };
+        char path[512];
+        uint8_t *bytes;
+        world_open(w);
+        struct partition *p = world_partition(w, 1, NULL);
+        int64_t end = append_many(w, p, &small, BATCHES), bad = end / BATCHES * BAD;
+        uint32_t size = (uint32_t)(p->segments[0]->size / BATCHES);
+        world_close(w);
+        file_path(w, 1, "00000000000000000000.log", path);
+        size_t n = file_get(path, &bytes);
+        batch_set_base_offset(bytes + (size_t)BAD * size, bad + 1);
+        file_put(path, bytes, n);
+        free(bytes);
+        world_open(w);
+        p = world_partition(w, 1, NULL);
+        for (unsigned round = 0; round < 3; round++) {
+                check_read(w, p, bad + 30, 1 << 20);
+                struct fetched *f = read_one(w, p, 0, 1 << 20);
+                cr_assert_eq(f->r.status, ST_OK);
+                cr_assert_eq(f->n, BAD * size);
+                fetched_free(f);
+                f = read_one(w, p, bad, 1 << 20);
+                cr_assert_eq(f->r.status, ST_CORRUPT);
+                fetched_free(f);
+        }
+        world_close(w);
+}
+
 STORAGE_TEST(read, knows_its_range)
 {
         world_open(w);
