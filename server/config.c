@@ -109,7 +109,7 @@ static int load_defaults(struct loading *l, struct err *e)
                         .type = topic_key_wire_type(keys[i].type),
                         .topic_default = keys[i].topic != NULL,
                         .source = SOURCE_DEFAULT };
-                if (keys[i].field == FIELD_U64) { /* memory.limit.bytes */
+                if (keys[i].field == FIELD_U64 && !*fallback) { /* memory.limit.bytes */
                         uint64_t half = config_machine_memory() / 2;
                         snprintf(text, sizeof(text), "%" PRIu64,
                             MIN(MAX(half, (uint64_t)keys[i].min), (uint64_t)keys[i].max));

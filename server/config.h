@@ -22,6 +22,7 @@ struct config {
         enum { CONFIG_IO_AUTO, CONFIG_IO_URING, CONFIG_IO_POSIX } io; /* varve.io */
         enum store_durability durability;                             /* varve.durability.method */
         uint64_t memory_limit;          /* memory.limit.bytes; shares of it in config_memory() */
+        uint64_t journal_bytes;         /* varve.journal.bytes, of each shard; 0: none */
         int32_t num_partitions;         /* num.partitions */
         bool auto_create_topics;        /* auto.create.topics.enable */
         bool delete_topics;             /* delete.topic.enable */

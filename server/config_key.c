@@ -79,6 +79,10 @@ static const struct config_key own[] = {
             "How the kernel is asked: uring, posix (epoll and threads), or uring where it is "
             "allowed.",
             FIELD_WORD, AT(io), .words = words_io },
+        { "varve.journal.bytes", KEY_LONG, "33554432", "bytes",
+            "Size of a shard's journal, which makes the newest bytes of thin partitions durable "
+            "together; 0: every partition is written by itself.",
+            FIELD_U64, AT(journal_bytes), 0, (int64_t)1 << 30, .size = true },
         { "varve.log.format", KEY_STRING, "kv", "", "Form of log lines: key=value, or JSON.",
             FIELD_WORD, AT(log_format), .words = words_format },
         { "varve.log.level", KEY_STRING, "info", "", "Least important log line that is written.",

@@ -93,6 +93,7 @@ static int open_logs(struct server *s, struct err *e)
                         .cache_limit = m.cache,
                         .index_limit = m.indexes,
                         .fds_limit = fds_of_log(s),
+                        .journal_bytes = s->config->journal_bytes,
                         .retention_check_ms = s->config->retention_check_ms };
                 shard->own.log = log_shard_new(&c);
                 if (!shard->own.log) return err_set(e, ST_NOMEM, "shard %u: log", i);
@@ -173,6 +174,8 @@ int server_recover(struct server *s, unsigned shard, struct err *e)
 int server_listen(struct server *s, struct err *e)
 {
         CHECK_OBJ(s, SERVER_MAGIC);
+        int r = store_recovered(s->store, s->shards[0].own.io, e);
+        if (r < 0) return r;
         const struct config_listener *l = &s->config->listen;
         s->acceptor = acceptor_new(s, fds_of_connections(s));
         if (!s->acceptor) return err_set(e, ST_NOMEM, "acceptor");

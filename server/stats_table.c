@@ -121,6 +121,17 @@ static const struct stats_metric metrics[] = {
                 "Partitions with bytes that are not durable yet."),
             LOG(waiting_partitions) },
 
+        { FLUSHES,
+            COUNTER("varve_journal_writes_total",
+                "Groups written to journals: newest bytes of many partitions."),
+            LOG(journal_writes) },
+        { FLUSHES, COUNTER("varve_journal_bytes_total", "Bytes of these groups: whole pages."),
+            BYTES, LOG(journal_bytes) },
+        { FLUSHES,
+            HISTOGRAM("varve_journal_duration_seconds",
+                "From the start of a group's write until it is durable."),
+            SECONDS, LOG(journal_time) },
+
         { READS,
             COUNTER("varve_reads_total",
                 "Reads of partitions that returned something, by the slowest source needed."),

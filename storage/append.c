@@ -252,11 +252,13 @@ static void append_on_room(struct block_waiter *w)
 }
 
 /* --- out --- */
-void append_complete(struct partition *p, struct segment *s)
+void append_complete(struct partition *p)
 {
         CHECK_OBJ(p, PARTITION_MAGIC);
         struct list done;
-        uint64_t durable = s->virt + s->durable;
+        struct segment *s = NULL;
+        uint64_t durable = p->settled_virt;
+        if (p->jfirst <= durable) durable = MAX(durable, p->jend);
         list_init(&done);
         append_notify(p);
         for (struct list *l = list_first(&p->waiting); l; l = list_first(&p->waiting)) {
@@ -265,11 +267,12 @@ void append_complete(struct partition *p, struct segment *s)
                 assert(a->end_offset > p->durable_virt && a->base_offset == p->durable_end);
                 p->durable_virt = a->end_offset;
                 p->durable_end = a->base_offset + a->info.last_offset_delta + 1;
+                if (!s || a->end_offset > s->virt + s->size)
+                        s = partition_segment_at(p, a->end_offset - 1);
                 s->max_timestamp = MAX(s->max_timestamp, a->info.max_timestamp);
                 list_remove(&a->link);
                 list_push_back(&done, &a->link);
         }
-        p->settled_end = p->durable_end;
         if (list_empty(&done)) return;
         log_stats_waiting(p);
         partition_moved(p);
@@ -317,6 +320,8 @@ void append_discard(struct partition *p, int status)
         p->append_end = p->durable_end;
         p->append_virt = p->durable_virt;
         log_stats_waiting(p);
+        p->settled_virt = MIN(p->settled_virt, p->append_virt);
+        if (p->next_mark_virt > p->append_virt) p->next_mark_virt = 0;
         tail_discard(p);
         drop_named_segments(p);
         struct segment *s = partition_active(p);
@@ -327,5 +332,5 @@ void append_discard(struct partition *p, int status)
         s->appended_max_timestamp = s->max_timestamp;
         s->cut_due = s->cut_due || s->written > s->size;
         index_cut(s, s->size);
-        assert(s->durable == s->size);
+        assert(s->durable <= s->size);
 }

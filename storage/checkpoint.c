@@ -178,22 +178,22 @@ static void checkpoint_on_dir_sync(struct io_op *op);
 static void entry_fill(struct checkpoint_entry *x, const struct partition *p)
 {
         const struct segment *s = partition_active(p);
-        uint64_t position = p->durable_virt - s->virt;
+        uint64_t position = p->mark_virt - s->virt;
         *x = (struct checkpoint_entry){
                 .topic_id = p->key.topic_id,
                 .partition = le32_of((uint32_t)p->key.index),
                 .segment = le64_of_signed(s->base_offset),
                 .position = le64_of(position),
-                .offset = le64_of_signed(p->durable_end),
+                .offset = le64_of_signed(p->settled_end),
                 .max_timestamp = le64_of_signed(s->max_timestamp),
         };
 }
 
-/* What is durable of the newest segment; a segment that is still only named says nothing. */
+/* What is settled of the newest segment; a segment that is still only named says nothing. */
 static bool entry_wanted(const struct partition *p)
 {
         const struct segment *s = partition_active(p);
-        return p->status == ST_OK && !p->deleted && s && s->created && p->durable_virt >= s->virt;
+        return p->status == ST_OK && !p->deleted && s && s->created && p->mark_virt >= s->virt;
 }
 
 static bool checkpoint_encode(struct log_shard *ls, struct checkpoint_run *c)

@@ -4,7 +4,7 @@
  *
  * It goes on from log_shard_plan().  After a failed write nothing more is written: then the store
  * is closed as it is, and not called clean. */
-#include "storage/internal.h"
+#include "storage/journal.h"
 
 enum { LANES = 8 };
 
@@ -21,6 +21,7 @@ void log_shard_close(struct log_shard *ls, void (*on_closed)(void *arg), void *a
         for (struct list *l = ls->partitions.next; l != &ls->partitions; l = l->next) {
                 struct partition *p = CONTAINER_OF(l, struct partition, all);
                 append_fail_queue(p, ST_CLOSED);
+                if (partition_unsettled(p)) partition_make_dirty(p);
         }
 }
 
@@ -28,12 +29,14 @@ void log_shard_close(struct log_shard *ls, void (*on_closed)(void *arg), void *a
 static bool flushed(struct log_shard *ls)
 {
         if (ls->busy > 0 || ls->dropping) return false;
+        bool given_up = ls->close.gave_up || shard_fenced(ls); /* the journal has it */
         bool lists = list_empty(&ls->dirty) && list_empty(&ls->notify) &&
                      list_empty(&ls->refused) && list_empty(&ls->failed) &&
                      list_empty(&ls->deletes);
         for (struct list *l = ls->partitions.next; l != &ls->partitions && lists; l = l->next) {
                 const struct partition *p = CONTAINER_OF(l, struct partition, all);
-                if (p->holds > 0 || p->flush || partition_unsettled(p)) return false;
+                if (p->holds > 0 || p->flush) return false;
+                if (partition_unsettled(p) && !given_up) return false;
         }
         return lists;
 }
@@ -66,11 +69,17 @@ static void cut_start(struct log_shard *ls, struct partition *p)
         segment_save(v);
 }
 
+static void close_fds(struct log_shard *ls)
+{
+        ls->close.step = CLOSE_FDS;
+        segment_fds_trim(ls, 0);
+        if (ls->journal) journal_close(ls->journal);
+}
+
 static void on_checkpoint(struct log_shard *ls, int64_t res)
 {
         if (res < 0) ls->close.clean = false;
-        ls->close.step = CLOSE_FDS;
-        segment_fds_trim(ls, 0);
+        close_fds(ls);
         close_continue(ls);
 }
 
@@ -79,10 +88,9 @@ static void step_flush(struct log_shard *ls)
         if (!flushed(ls)) return;
         ls->close.at = ls->partitions.next;
         ls->close.step = CLOSE_CUT;
-        if (shard_fenced(ls)) {
+        if (shard_fenced(ls) || ls->close.gave_up) {
                 ls->close.clean = false;
-                ls->close.step = CLOSE_FDS;
-                segment_fds_trim(ls, 0);
+                close_fds(ls);
         }
 }
 

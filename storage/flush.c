@@ -13,9 +13,14 @@
  * tear between sectors cannot take them. */
 #include "storage/flush.h"
 
+#include "storage/journal.h"
+
 #include <errno.h>
 
 enum { FREE_FLUSHES_MAX = 64, RETRIES_MAX = 16 };
+/* What is not covered yet makes a partition fat; so does what waits to be settled. */
+#define SETTLE_RETRY_NS UINT64_C(1000000000)
+enum { FAT = 64 << 10, SETTLE_RUN = 256 << 10 };
 
 static void write_on_done(struct io_op *op);
 static void write_on_sync(struct io_op *op);
@@ -74,7 +79,7 @@ static struct segment *flush_segment(const struct partition *p)
         return i < p->n_segments ? p->segments[i] : NULL;
 }
 
-unsigned flush_start(struct partition *p)
+unsigned flush_start(struct partition *p, enum flush_mode mode)
 {
         CHECK_OBJ(p, PARTITION_MAGIC);
         if (p->flush || p->deleted || p->status != ST_OK || shard_fenced(p->ls)) return 0;
@@ -86,22 +91,58 @@ unsigned flush_start(struct partition *p)
                 return 0;
         }
         p->flush = f;
+        f->mode = mode;
+        if (mode == FLUSH_SETTLE) p->ls->journal->settling++;
+        if (p->next_mark_virt == 0) { /* settled with this write, or with the next */
+                p->next_mark_virt = p->append_virt;
+                p->next_mark_end = p->append_end;
+        }
         segment_pin(s);
         flush_advance(f);
         return 1;
 }
 
-/* Thin partitions will go through the shard's journal one day: flush_plan_journal() takes its turn
- * beside this one, moves durable_end, and leaves settling to direct writes. */
-unsigned flush_plan_direct(struct log_shard *ls)
+/* Nothing is appended any more: what only the journal has is settled. */
+void flush_idle(struct partition *p)
+{
+        if (partition_unsettled(p)) flush_start(p, FLUSH_ALL);
+}
+
+/* A partition that the journal serves: much goes directly, little into the next group. */
+static unsigned plan_served(struct journal *j, struct partition *p)
+{
+        unsigned n = 0;
+        bool fat = p->append_virt - journal_covered(p) >= FAT;
+        bool long_run = p->append_virt - p->settled_virt >= SETTLE_RUN;
+        if ((fat || long_run) && !p->flush) n = flush_start(p, fat ? FLUSH_ALL : FLUSH_WHOLE);
+        uint64_t left = p->append_virt - journal_covered(p);
+        bool far = p->append_virt - p->settled_virt > WRITE_MAX; /* recovery's idea of a tear */
+        if (left == 0 || left >= FAT || far) return n; /* the flush in flight comes back to it */
+        if (journal_add(j, p)) return n;
+        if (journal_stuck(j)) return n + flush_start(p, FLUSH_ALL); /* and whoever waits is told */
+        partition_make_dirty(p);
+        return n;
+}
+
+unsigned flush_plan(struct log_shard *ls)
 {
         CHECK_OBJ(ls, LOG_SHARD_MAGIC);
+        struct journal *j = ls->journal;
         struct list due;
         unsigned n = 0;
         list_init(&due);
         while (!list_empty(&ls->dirty)) list_push_back(&due, list_pop_front(&ls->dirty));
-        for (struct list *l = list_pop_front(&due); l; l = list_pop_front(&due))
-                n += flush_start(CONTAINER_OF(l, struct partition, dirty));
+        for (struct list *l = list_pop_front(&due); l; l = list_pop_front(&due)) {
+                struct partition *p = CONTAINER_OF(l, struct partition, dirty);
+                if (journal_serves(p)) {
+                        n += plan_served(j, p);
+                        continue;
+                }
+                n += flush_start(p, FLUSH_ALL);
+                if (j) journal_want(j);
+        }
+        if (j) journal_submit(j);
+        if (j) n += journal_settle(j);
         return n;
 }
 
@@ -152,6 +193,7 @@ static bool flush_plan_write(struct flush *f, int *ret_reg)
         f->to = pages;
         f->bytes = pages - f->from;
         if (pages < page_down(end) || pages == end) return true;
+        if (f->mode == FLUSH_WHOLE && pages > f->from) return true;
         f->edge = edge_get(ls);
         if (!f->edge) return f->to > s->durable;
         f->to = end;
@@ -211,6 +253,22 @@ static void write_on_done(struct io_op *op)
         io_sync(f->partition->ls->io, op, f->segment->fd);
 }
 
+static void settled_move(struct partition *p, uint64_t virt)
+{
+        assert(virt > p->settled_virt && virt <= p->append_virt);
+        p->settled_virt = virt;
+        if (virt == p->append_virt) {
+                p->next_mark_virt = virt;
+                p->next_mark_end = p->append_end;
+        }
+        if (p->next_mark_virt != 0 && p->next_mark_virt <= virt) {
+                p->mark_virt = p->next_mark_virt;
+                p->settled_end = p->next_mark_end;
+                p->next_mark_virt = 0;
+        }
+        journal_settled(p);
+}
+
 static void write_on_sync(struct io_op *op)
 {
         struct flush *f = CONTAINER_OF(op, struct flush, op);
@@ -224,6 +282,7 @@ static void write_on_sync(struct io_op *op)
                 assert(f->to > s->durable && f->to <= s->size);
                 p->ls->settled_bytes += f->to - s->durable;
                 s->durable = f->to;
+                settled_move(p, s->virt + s->durable);
         }
         flush_end(f);
 }
@@ -263,11 +322,12 @@ void flush_end(struct flush *f)
         edge_release(f);
         log_stats_write_ends(f);
         p->flush = NULL;
+        if (f->mode == FLUSH_SETTLE) ls->journal->settling--;
         flush_free(ls, f);
         if (p->discard_due) {
                 append_discard(p, p->discard_due);
         } else if (!p->deleted) {
-                append_complete(p, s);
+                append_complete(p);
                 tail_settle(p);
                 if (segment_done(s) && s != partition_active(p)) segment_seal(s);
                 if (flush_segment(p)) partition_make_dirty(p);
@@ -276,23 +336,36 @@ void flush_end(struct flush *f)
         segment_unpin(s);
 }
 
+/* Out of something that may come back.  Once the journal holds bytes that nobody was told of, or
+ * will, they cannot be forgotten any more: their offsets must not be given again. */
+static bool fail_passes(const struct flush *f, int64_t res)
+{
+        bool passes =
+            res == -ENOSPC || res == -EDQUOT || res == -EMFILE || res == -ENFILE || res == -ENOMEM;
+        return passes && !(f->bytes > 0 && journal_holds_more(f->partition));
+}
+
 void flush_fail(struct flush *f, const char *what, int64_t res)
 {
         CHECK_OBJ(f, FLUSH_MAGIC);
         static struct log_limit limit = { .burst = 5 };
         struct partition *p = f->partition;
         char name[STORE_NAME_MAX];
-        bool lives =
-            res == -ENOSPC || res == -EDQUOT || res == -EMFILE || res == -ENFILE || res == -ENOMEM;
-        int status = lives ? status_from_errno(res) : ST_FENCED;
-        if (lives) {
-                segment_name(f->segment, ".log", name);
-                log_limited(&limit, LOG_ERROR, "append refused", LOG_STR("file", name),
-                    LOG_STR("operation", what), LOG_STR("cause", strerror((int)-res)), LOG_END);
-        } else {
-                shard_fence(p->ls, f->segment, what, res);
+        segment_name(f->segment, ".log", name);
+        if (!fail_passes(f, res)) {
+                shard_fence(p->ls, name, what, res);
+                append_fail_queue(p, ST_FENCED);
+                p->discard_due = ST_FENCED;
+                flush_end(f);
+                return;
         }
-        append_fail_queue(p, status);
-        p->discard_due = status;
+        log_limited(&limit, LOG_ERROR, "append refused", LOG_STR("file", name),
+            LOG_STR("operation", what), LOG_STR("cause", strerror((int)-res)), LOG_END);
+        if (p->ls->journal) p->ls->journal->retry_ns = io_now_ns(p->ls->io) + SETTLE_RETRY_NS;
+        if (p->ls->closing) p->ls->close.gave_up = true;
+        if (!journal_holds_more(p)) {
+                append_fail_queue(p, status_from_errno(res));
+                p->discard_due = status_from_errno(res);
+        }
         flush_end(f);
 }

@@ -3,6 +3,12 @@
 
 #include "storage/internal.h"
 
+enum flush_mode {
+        FLUSH_ALL,    /* all there is; a partial last page from a copy  */
+        FLUSH_WHOLE,  /* whole pages; the journal has the rest          */
+        FLUSH_SETTLE, /* like all; makes room in the journal             */
+};
+
 struct flush {
         struct list link; /* first: ls->free_flushes */
         uint32_t magic;
@@ -16,6 +22,7 @@ struct flush {
         uint64_t target;          /* room to make in the file being made */
         struct block *edge;       /* the last page, zero behind its bytes */
         uint32_t n_iov, retries;
+        enum flush_mode mode;
         bool wants_room; /* waits for segment_grow()             */
         bool writing;    /* counts as in flight, since begun_ns */
         uint64_t begun_ns;
@@ -23,6 +30,8 @@ struct flush {
         char path[STORE_NAME_MAX];
 };
 
+/* Starts a flush unless one is in flight or there is nothing to write; returns how many. */
+unsigned flush_start(struct partition *p, enum flush_mode mode);
 /* Starts the next step; each ends in flush_advance() or flush_fail(). */
 void flush_advance(struct flush *f);
 void flush_end(struct flush *f);

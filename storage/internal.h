@@ -21,6 +21,7 @@ enum {
         FLUSH_MAGIC = 0x76666c75,
         WALK_MAGIC = 0x7677616c,
         CACHED_MAGIC = 0x76636163,
+        JOURNAL_MAGIC = 0x766a726e,
 };
 
 enum {
@@ -135,6 +136,17 @@ struct partition {
 
         int64_t log_start, settled_end, durable_end, append_end;
         uint64_t durable_virt, append_virt; /* where these offsets are; always batch edges */
+        uint64_t settled_virt;              /* durable in the segments; not always a batch edge */
+        uint64_t mark_virt; /* where settled_end is: the last known batch edge at or before that */
+        uint64_t next_mark_virt; /* the edge that will be known next, 0: none */
+        int64_t next_mark_end;
+
+        uint64_t jfirst, jend;       /* of the journal's contiguous bytes; none when equal    */
+        uint64_t jbegin, jbegin_seq; /* the last part that began a page, and its group        */
+        uint64_t joldest;            /* oldest group with unsettled bytes, when in the kept list */
+        struct list kept;            /* journal's */
+        uint64_t jnext;              /* end of its bytes in the group that is filled or written */
+        bool jwriting;               /* there are such bytes                                   */
 
         struct segment **segments; /* ascending */
         uint32_t n_segments, cap_segments;
@@ -195,6 +207,7 @@ struct close_run {
         uint32_t lanes;  /* files being cut       */
         struct list *at; /* next partition to cut */
         bool clean;
+        bool gave_up; /* a disk is full: what the journal has stays there */
         void (*on_closed)(void *arg);
         void *arg;
 };
@@ -208,6 +221,7 @@ struct log_shard {
         struct block_pool *blocks;
         size_t cache_limit, index_limit, write_max;
         uint32_t fds_limit;
+        struct journal *journal; /* NULL: none is wanted */
 
         struct partition *by_key;
         struct list partitions;
@@ -285,7 +299,7 @@ void shard_room_came(struct log_shard *ls);
 void shard_cache_trim(struct log_shard *ls, size_t coming);
 bool shard_fenced(struct log_shard *ls);
 /* Law 2: nobody writes to this directory any more. */
-void shard_fence(struct log_shard *ls, const struct segment *s, const char *what, int64_t res);
+void shard_fence(struct log_shard *ls, const char *file, const char *what, int64_t res);
 
 /* partition.c */
 static inline struct segment *partition_active(const struct partition *p)
@@ -305,7 +319,7 @@ void partition_free(struct partition *p);
 unsigned partition_run_watches(struct log_shard *ls);
 static inline bool partition_unsettled(const struct partition *p)
 {
-        return p->durable_virt != p->append_virt;
+        return p->settled_virt != p->append_virt;
 }
 
 /* tail.c */
@@ -338,8 +352,8 @@ void tail_drop_idle(struct partition *p, uint64_t now_ns);
 void append_run(struct partition *p); /* copies what waits in the queue */
 void append_notify(struct partition *p);
 unsigned append_run_callbacks(struct log_shard *ls);
-/* Bytes of s up to s->durable are on stable storage now: offsets move, who waited is answered. */
-void append_complete(struct partition *p, struct segment *s);
+/* More is durable, in the segment or in the journal: offsets move, who waited is answered. */
+void append_complete(struct partition *p);
 void append_fail_queue(struct partition *p, int status);
 void append_fail_waiting(struct partition *p, int status);
 /* Forgets bytes that are not durable; all that wait for them fail. */
@@ -348,8 +362,8 @@ void append_discard(struct partition *p, int status);
 bool append_roll(struct partition *p);
 
 /* flush.c */
-unsigned flush_plan_direct(struct log_shard *ls);
-unsigned flush_start(struct partition *p);
+unsigned flush_plan(struct log_shard *ls);
+void flush_idle(struct partition *p);
 
 /* segment.c */
 struct segment *segment_new(struct partition *p, int64_t base, uint64_t virt);
@@ -471,6 +485,7 @@ void log_stats_gone(struct partition *p);
 void log_stats_write_begins(struct flush *f);
 /* Durable or failed; harmless without a write. */
 void log_stats_write_ends(struct flush *f);
+void log_stats_journal(struct log_shard *ls, size_t bytes);
 void log_stats_disk_read(struct log_shard *ls, size_t bytes);
 
 /* store_probe.c */

@@ -2,8 +2,7 @@
  *
  * Offsets of a partition, in order:
  *   log_start <= settled_end <= durable_end (= high watermark) <= append_end
- * settled: durable in the partition's own segment; durable: settled or in the journal.  There is no
- * journal yet, so today settled_end == durable_end.
+ * settled: durable in the partition's own segment; durable: settled or in the journal.
  *
  * Everything here belongs to the shard's thread.  No call blocks; what ends later says so through a
  * callback, which runs from io_dispatch() or log_shard_plan(), never from inside the call itself.
@@ -31,6 +30,7 @@ struct log_shard_config {
         uint32_t fds_limit;         /* open segment files                             */
         int64_t retention_check_ms; /* between two looks at a partition; 0: every second */
         size_t write_max;           /* W: largest direct write, bytes; 0: 4 MiB       */
+        size_t journal_bytes;       /* of the journal; 0: none                          */
 };
 
 /* Effective settings of a partition's topic; all that storage needs of them. */
@@ -71,6 +71,9 @@ struct partition *partition_find(struct log_shard *ls, struct uuid topic_id, int
  * answers ST_CORRUPT, its files stay as they are).  Idempotent.  < 0 only when the whole store is
  * in doubt. */
 int partition_recover(struct partition *p, struct err *e);
+/* All partitions are recovered: what the journals held is in the segments.  Journals are not used
+ * before this.  Start-up only, blocking, once per store. */
+int store_recovered(struct store *s, struct io *io, struct err *e);
 void partition_configure(struct partition *p, const struct log_config *c);
 /* Deletes its files once nobody reads them, then calls on_gone; waiting appends end with
  * ST_NOT_FOUND, watches fire.  The struct is gone afterwards, and partition_find() does not see it

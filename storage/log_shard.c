@@ -1,6 +1,7 @@
 /* A shard's part of the store: lists of what is due, memory that is shared by tails and cache, the
  * plan at the end of a turn. */
-#include "storage/internal.h"
+#include "storage/flush.h"
+#include "storage/journal.h"
 
 #include "protocol/compress.h"
 
@@ -27,9 +28,16 @@ struct log_shard *log_shard_new(const struct log_shard_config *c)
         struct log_shard *ls = aligned_alloc(alignof(struct log_shard), sizeof *ls);
         if (!ls) return NULL;
         memset(ls, 0, sizeof *ls);
+        ls->number = c->store->shards_seen++;
         ls->edge_reserve = block_get(c->blocks, STORE_PAGE);
-        if (!ls->edge_reserve || !cache_size_init(ls, c->cache_limit)) {
+        bool good = ls->edge_reserve && cache_size_init(ls, c->cache_limit);
+        if (good && c->journal_bytes > 0) {
+                ls->journal = journal_new(ls, c->journal_bytes);
+                good = ls->journal != NULL;
+        }
+        if (!good) {
                 if (ls->edge_reserve) block_unref(ls->edge_reserve);
+                cache_size_free(ls);
                 free(ls);
                 return NULL;
         }
@@ -42,7 +50,6 @@ struct log_shard *log_shard_new(const struct log_shard_config *c)
         ls->fds_limit = MAX(c->fds_limit, 1U);
         ls->write_max = c->write_max ? MIN(page_down(c->write_max), (size_t)WRITE_MAX) : WRITE_MAX;
         ls->write_max = MAX(ls->write_max, (size_t)STORE_PAGE);
-        ls->number = c->store->shards_seen++;
         c->store->shards_dirty++;
         lists_init(ls);
         ls->retention_at = &ls->partitions;
@@ -75,6 +82,7 @@ void log_shard_free(struct log_shard *ls)
         }
         cache_free(ls);
         cache_size_free(ls);
+        journal_free(ls->journal);
         free_list(&ls->free_flushes);
         free_list(&ls->free_walks);
         if (ls->codecs) codec_ctx_free(ls->codecs);
@@ -127,10 +135,8 @@ bool shard_fenced(struct log_shard *ls)
         return ls->store->fenced != 0;
 }
 
-void shard_fence(struct log_shard *ls, const struct segment *s, const char *what, int64_t res)
+void shard_fence(struct log_shard *ls, const char *name, const char *what, int64_t res)
 {
-        char name[STORE_NAME_MAX];
-        segment_name(s, ".log", name);
         ls->store->fenced = 1;
         log_event(LOG_ERROR, "write failed: the log directory takes no more writes",
             LOG_STR("dir", ls->store->dir), LOG_STR("file", name), LOG_STR("operation", what),
@@ -174,7 +180,7 @@ unsigned log_shard_plan(struct log_shard *ls)
                 n += ran;
         }
         n += partition_run_deletes(ls);
-        n += flush_plan_direct(ls);
+        n += flush_plan(ls);
         if (ls->closing) close_continue(ls);
         return n;
 }

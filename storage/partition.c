@@ -25,7 +25,7 @@ struct partition *partition_new(
         p->config = config_checked(c);
         p->chunk_size = CHUNK_MIN;
         struct list *lists[] = { &p->all, &p->queue, &p->fresh, &p->waiting, &p->dirty, &p->notify,
-                &p->moved, &p->watches, &p->delete_link, &p->room.link };
+                &p->moved, &p->watches, &p->delete_link, &p->room.link, &p->kept };
         for (size_t i = 0; i < COUNT_OF(lists); i++) list_init(lists[i]);
         for (size_t i = 0; i < HINTS; i++) p->hints[i].offset = -1;
         HASH_ADD(hh, ls->by_key, key, sizeof p->key, p);
@@ -65,7 +65,8 @@ void partition_free(struct partition *p)
         tail_drop_all(p);
         log_stats_gone(p);
         for (uint32_t i = 0; i < p->n_segments; i++) segment_free(p->segments[i]);
-        struct list *lists[] = { &p->dirty, &p->notify, &p->moved, &p->delete_link, &p->all };
+        struct list *lists[] = { &p->dirty, &p->notify, &p->moved, &p->delete_link, &p->all,
+                &p->kept };
         if (ls->retention_at == &p->all) ls->retention_at = p->all.next;
         for (size_t i = 0; i < COUNT_OF(lists); i++) list_remove(lists[i]);
         if (p->hh.tbl) HASH_DEL(ls->by_key, p);

@@ -48,6 +48,7 @@ void partition_delete(struct partition *p, void (*on_gone)(void *arg, int status
         append_fail_queue(p, ST_NOT_FOUND);
         append_fail_waiting(p, ST_NOT_FOUND);
         list_remove(&p->dirty);
+        list_remove(&p->kept);
         partition_moved(p);
         list_push_back(&ls->deletes, &p->delete_link); /* begins in the next plan */
 }

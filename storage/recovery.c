@@ -4,6 +4,7 @@
  * Blocking, and idempotent: the only thing it changes is a torn tail, cut durably before anything
  * can be appended behind it; index files are caches.  What cannot be explained leaves the partition
  * offline and its files untouched. */
+#include "storage/recovery.h"
 #include "storage/files.h"
 #include "storage/recovery_cases.h"
 #include "storage/scan.h"
@@ -28,6 +29,7 @@ static void offline(struct partition *p, const struct segment *s, const char *wh
 {
         char name[STORE_NAME_MAX];
         p->status = ST_CORRUPT;
+        if (journal_pieces(p->ls->store, &p->key)) p->ls->store->journals_needed = true;
         if (s)
                 segment_name(s, ".log", name);
         else
@@ -219,6 +221,9 @@ static uint32_t newest_facts(struct recovery *v, struct segment *s, struct scan 
         bool zero = false;
         if (!scan_from_mark(v, s, c)) return RECOVERY_SHORT;
         scan_run(c, s);
+        int64_t more = recovery_apply(v->ls, s, c);
+        if (more > 0) scan_run(c, s);
+        if (more < 0) c->error = more; /* its bytes stay in the journal */
         if (c->pos == c->file_size)
                 facts |= RECOVERY_END;
         else if (scan_find(c, c->pos, INT64_MAX, c->pos + TEAR_MAX, &pos, &zero))
@@ -312,6 +317,7 @@ static int recover_segments(struct recovery *v)
         p->log_start = p->segments[0]->base_offset;
         p->settled_end = p->durable_end = p->append_end = last->end_offset;
         p->durable_virt = p->append_virt = last->virt + last->size;
+        p->settled_virt = p->mark_virt = p->append_virt;
         return ST_OK;
 }
 

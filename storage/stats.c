@@ -21,7 +21,7 @@ void log_shard_stats_refresh(struct log_shard *ls)
 /* --- appends --- */
 void log_stats_waiting(struct partition *p)
 {
-        bool waits = partition_unsettled(p);
+        bool waits = p->durable_virt != p->append_virt;
         if (waits == p->counted_waiting) return;
         p->counted_waiting = waits;
         if (waits)
@@ -65,6 +65,12 @@ void log_stats_write_ends(struct flush *f)
         f->writing = false;
         counter_sub(&ls->stats.writing, 1);
         histogram_add(&ls->stats.write_time, io_now_ns(ls->io) - f->begun_ns);
+}
+
+void log_stats_journal(struct log_shard *ls, size_t bytes)
+{
+        counter_add(&ls->stats.journal_writes, 1);
+        counter_add(&ls->stats.journal_bytes, bytes);
 }
 
 /* --- reads --- */

@@ -28,6 +28,9 @@ struct log_stats {
         struct counter read_count[LOG_SOURCES], read_bytes[LOG_SOURCES];
         struct counter disk_reads, disk_read_bytes; /* of files, ahead and for searches too */
 
+        struct counter journal_writes, journal_bytes; /* groups, and their whole pages  */
+        struct histogram journal_time; /* ns, from the start of a group's write until durable */
+
         struct counter segments_rolled, segments_deleted;
         struct counter partitions, open_files, cached_bytes; /* now, a second late */
 };

@@ -7,6 +7,7 @@
 #include "protocol/crc32c.h"
 #include "storage/files.h"
 #include "storage/internal.h"
+#include "storage/journal_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -186,12 +187,14 @@ static int store_set_up(struct store *s, struct io *io, const struct store_confi
         if (st == ST_OK) st = store_probe(s, io, c->durability, e);
         if (st == ST_OK) st = take_clean_mark(s, io, e);
         if (st == ST_OK) st = checkpoint_load_all(s, io, e);
+        if (st == ST_OK) st = journal_load_all(s, io, e);
         return st;
 }
 
 static void store_release(struct store *s, struct io *io)
 {
         checkpoint_table_free(s->checkpoint);
+        journal_set_free(s->journals);
         file_close(io, s->data_fd);
         file_close(io, s->lock_fd);
         file_close(io, s->dir_fd);

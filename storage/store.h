@@ -4,6 +4,7 @@
  *   DIR/store                             identity: format version, store id, cluster id (64 bytes)
  *   DIR/clean                             the last stop was clean; removed while a server runs
  *   DIR/checkpoint-<shard>                a cache: settled positions at the last clean stop or tick
+ *   DIR/journal-<shard>                   a ring: newest bytes of many partitions
  *   DIR/p/<topic id, 32 hex>-<partition>/ one directory per partition that ever held data
  *           <base offset, 20 digits>.log      record batches, as sent, back to back
  *           <base offset, 20 digits>.index    of a sealed segment: a cache, rebuilt on doubt
@@ -36,6 +37,9 @@ struct store {
         _Atomic uint32_t shards_seen;        /* log_shard_new() numbers itself with it        */
         _Atomic uint32_t shards_dirty;       /* not closed cleanly (yet): no DIR/clean        */
         struct checkpoint_table *checkpoint; /* what all checkpoints say; read-only */
+        struct journal_set *journals;        /* found at start; read-only after store_recovered() */
+        _Atomic bool recovered;              /* journals may be written */
+        _Atomic bool journals_needed;        /* a partition is offline that has bytes there */
 };
 
 /* ST_LOCKED, ST_TOO_NEW, ST_CORRUPT, ST_IO …, with a text that names directory and cause. */

@@ -51,6 +51,8 @@ static inline le64 le64_of_signed(int64_t x)
 #define STORE_FILE_MAGIC "VARVEst\n"
 #define CHECKPOINT_FILE_MAGIC "VARVEcp\n"
 #define INDEX_FILE_MAGIC "VARVEix\n"
+#define JOURNAL_FILE_MAGIC "VARVEjn\n"
+#define JOURNAL_GROUP_MAGIC "VARVEjg\n"
 
 /* DIR/store */
 struct store_header {
@@ -113,11 +115,52 @@ struct index_entry {
 };
 static_assert(sizeof(struct index_entry) == 16, "docs/storage.md");
 
+/* DIR/journal-<shard>: one page with this header, then a ring of groups */
+struct journal_header {
+        uint8_t magic[8];
+        le32 header_size;
+        le32 compat, incompat;
+        uint8_t reserved[4];
+        struct uuid store_id;
+        le64 size;     /* of the ring */
+        le64 run;      /* groups of other runs do not count */
+        le64 checksum; /* XXH3-64 of the header before it */
+};
+static_assert(sizeof(struct journal_header) == 64, "docs/storage.md");
+static_assert(offsetof(struct journal_header, checksum) == 56, "docs/storage.md");
+
+/* A group begins on a page: header, then entries, each followed by its bytes; zeros up to the
+ * page's end */
+struct journal_group {
+        uint8_t magic[8];
+        le32 header_size, length; /* length: of all, without the zeros */
+        le32 count;               /* entries */
+        le32 incompat;
+        struct uuid store_id;
+        le64 run, seq;
+        le64 oldest;   /* of this run, that is still needed */
+        le64 checksum; /* XXH3-64 of what follows it, seeded with that of what is before it */
+};
+static_assert(sizeof(struct journal_group) == 72, "docs/storage.md");
+static_assert(offsetof(struct journal_group, checksum) == 64, "docs/storage.md");
+
+struct journal_entry {
+        le32 flags; /* 1: a topic id follows; else it is the one before */
+        le32 partition;
+        le32 length;   /* bytes */
+        le32 position; /* in the segment */
+        le64 segment;  /* base offset */
+};
+static_assert(sizeof(struct journal_entry) == 24, "docs/storage.md");
+
+enum { JOURNAL_ENTRY_TOPIC = 1 };
+
 enum {
         STORE_INCOMPAT_KNOWN = 0,
         STORE_COMPAT_KNOWN = 0,
         CHECKPOINT_INCOMPAT_KNOWN = 0,
         INDEX_INCOMPAT_KNOWN = 0,
+        JOURNAL_INCOMPAT_KNOWN = 0,
 };
 
 /* One line per struct and field: "store_header.crc 60 4". */

@@ -7,7 +7,7 @@
  * been let go) were not checked here: readers verify batches that reach into them. */
 #include "storage/internal.h"
 
-enum { CHUNK_FAST_MS = 200, CHUNK_SLOW_MS = 20000, IDLE_MS = 30000, CHUNK_GROWTH = 4 };
+enum { CHUNK_FAST_MS = 50, CHUNK_SLOW_MS = 20000, IDLE_MS = 30000, CHUNK_GROWTH = 4 };
 #define MS_NS UINT64_C(1000000)
 
 static uint64_t chunk_virt(const struct chunk *c)
@@ -204,8 +204,12 @@ void tail_drop_idle(struct partition *p, uint64_t now_ns)
 {
         CHECK_OBJ(p, PARTITION_MAGIC);
         struct chunk *c = tail_last(p);
-        if (!c || c->finished || partition_unsettled(p) || p->flush || p->tail_loading) return;
+        if (!c || c->finished || p->flush || p->tail_loading) return;
         if (!list_empty(&p->queue) || now_ns - p->appended_ns < IDLE_MS * MS_NS) return;
+        if (partition_unsettled(p)) { /* only the journal has it; next time the chunk can go */
+                flush_idle(p);
+                return;
+        }
         /* The next append reads its page back. */
         tail_drop_all(p);
         p->chunk_ns = 0;

@@ -169,6 +169,10 @@ static int span_from_cache(struct walk *w, uint64_t pos, uint32_t n, struct span
         uint64_t number = pos / CACHE_BLOCK;
         uint32_t at = (uint32_t)(pos % CACHE_BLOCK);
         n = MIN(n, (uint32_t)CACHE_BLOCK - at);
+        /* From there on the file may not have it yet, and the tail has. */
+        uint64_t tail = tail_begin(w->partition), virt = w->segment->virt + pos;
+        assert(virt < tail);
+        n = (uint32_t)MIN((uint64_t)n, tail - virt);
         struct cached *c = cache_get(w, number, at + n, &st);
         if (!c) {
                 walk_ahead(w, number + 1); /* may evict: only now, when nothing is held */
@@ -336,6 +340,19 @@ static void own_read(struct walk *w, int fd)
             w->own_pos + w->own_have);
 }
 
+/* What only the tail has may not be in the file yet. */
+static uint32_t own_from_tail(struct walk *w, uint64_t from, uint64_t size)
+{
+        uint64_t virt = w->segment->virt + from, tail = tail_begin(w->partition);
+        uint64_t end = w->pos + w->batch.size - from;
+        if (tail >= virt + end) return (uint32_t)size;
+        uint64_t file = tail > virt ? tail - virt : 0;
+        bool there =
+            tail_copy(w->partition, virt + file, w->own->data + file, (size_t)(end - file));
+        assert(there && file % STORE_PAGE == 0);
+        return (uint32_t)file;
+}
+
 static int own_start(struct walk *w)
 {
         uint64_t from = page_down(w->pos), size = page_up(w->pos + w->batch.size) - from;
@@ -347,9 +364,14 @@ static int own_start(struct walk *w)
         }
         w->own_pos = from;
         w->own_have = 0;
-        w->own_want = (uint32_t)size;
+        w->own_size = (uint32_t)size;
+        w->own_want = own_from_tail(w, from, size);
+        if (w->own_want == 0) {
+                w->own_have = w->own_size;
+                return ST_OK;
+        }
         w->own_reading = true;
-        log_stats_disk_read(w->ls, size);
+        log_stats_disk_read(w->ls, w->own_want);
         w->opened.on_open = own_on_open;
         int fd = segment_open(w->segment, &w->opened);
         if (fd >= 0) own_read(w, fd);
@@ -375,14 +397,16 @@ static void own_on_read(struct io_op *op)
 {
         struct walk *w = CONTAINER_OF(op, struct walk, op);
         CHECK_OBJ(w, WALK_MAGIC);
-        uint64_t needed = w->pos + w->batch.size - w->own_pos;
+        uint64_t needed = MIN(w->pos + w->batch.size - w->own_pos, (uint64_t)w->own_want);
         if (op->res > 0) w->own_have += (uint32_t)op->res;
         if (op->res > 0 && w->own_have < needed && w->own_have % STORE_PAGE == 0) {
                 own_read(w, w->segment->fd);
                 return;
         }
         w->own_reading = false;
-        walk_resume(w, op->res < 0 ? ST_IO : w->own_have < needed ? ST_CORRUPT : ST_OK);
+        bool there = w->own_have >= needed;
+        if (there) w->own_have = w->own_size;
+        walk_resume(w, op->res < 0 ? ST_IO : there ? ST_OK : ST_CORRUPT);
 }
 
 int walk_own(struct walk *w)
@@ -391,7 +415,10 @@ int walk_own(struct walk *w)
         uint64_t end = w->pos + w->batch.size;
         assert(!w->own_reading);
         if (w->own && (w->own_pos > w->pos || w->own_pos + w->own_have < end)) walk_own_drop(w);
-        if (!w->own) return own_start(w);
+        if (!w->own) {
+                int st = own_start(w);
+                if (st != ST_OK) return st;
+        }
         return batch_crc_ok(w->own->data + (w->pos - w->own_pos), &w->batch) ? ST_OK : ST_CORRUPT;
 }
 

@@ -61,7 +61,7 @@ struct walk {
         /* a batch in a block of its own */
         struct block *own;
         uint64_t own_pos;
-        uint32_t own_have, own_want;
+        uint32_t own_have, own_want, own_size; /* want: of the file; the rest is the tail's */
         bool own_reading;
 
         struct index_waiter indexed;

@@ -338,7 +338,8 @@ static int configure(struct run *x)
             (UINT64_C(64) << 20) << below(x, 3));
         const char *const sets[] = { x->memory, "varve.log.level=error",
                 below(x, 2) ? "varve.durability.method=dsync"
-                            : "varve.durability.method=fdatasync" };
+                            : "varve.durability.method=fdatasync",
+                below(x, 4) ? "varve.journal.bytes=524288" : "varve.journal.bytes=0" };
         static char *none[] = { NULL };
         struct config_args args = { .sets = sets,
                 .n_sets = COUNT_OF(sets),

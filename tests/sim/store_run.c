@@ -289,6 +289,7 @@ static int open_all(struct run *x, struct err *e)
             .index_limit = 256 << 10,
             .fds_limit = 3 + (uint32_t)below(x, 20),
             .write_max = below(x, 2) ? 0 : 64 << 10,
+            .journal_bytes = below(x, 4) ? 512 << 10 : 0,
         });
         if (!x->log) return err_set(e, ST_NOMEM, "log_shard_new");
         for (int32_t i = 0; i < x->n && r == 0; i++) {
@@ -299,7 +300,7 @@ static int open_all(struct run *x, struct err *e)
                 if (r == 0 && st.status != ST_OK)
                         r = err_set(e, st.status, "partition %d is offline", i);
         }
-        return r;
+        return r < 0 ? r : store_recovered(x->store, x->io, e);
 }
 
 static int boot_once(struct run *x, struct err *e)
