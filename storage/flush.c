@@ -139,7 +139,7 @@ unsigned flush_plan(struct log_shard *ls)
                         continue;
                 }
                 n += flush_start(p, FLUSH_ALL);
-                if (j) journal_want(j);
+                if (j && !ls->closing) journal_want(j);
         }
         if (j) journal_submit(j);
         if (j) n += journal_settle(j);

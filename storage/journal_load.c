@@ -201,7 +201,9 @@ static int image_pieces(struct image *m, struct journal_set *set, struct err *e)
 }
 
 /* --- files --- */
-static int64_t read_all(struct store *s, struct io *io, const char *name, uint8_t **ret_bytes)
+/* Of a store that was left clean the header alone.  Returns what was read. */
+static int64_t read_all(
+    struct store *s, struct io *io, const char *name, uint8_t **ret_bytes, uint64_t *ret_size)
 {
         int64_t fd = file_open(io, s->dir_fd, name, O_RDONLY);
         if (fd < 0) return fd;
@@ -209,12 +211,14 @@ static int64_t read_all(struct store *s, struct io *io, const char *name, uint8_
         io_size(io, &op, (int)fd);
         int64_t n = io_await(io, &op);
         if (n > JOURNAL_BYTES_MAX) n = -EFBIG;
+        uint64_t size = n > 0 ? (uint64_t)n : 0;
         if (n > 0 && s->was_clean) n = MIN(n, STORE_PAGE);
         uint8_t *p = n > 0 ? malloc((size_t)n) : NULL;
         if (p) n = file_read(io, (int)fd, (struct bytes_mut){ p, (size_t)n }, 0);
         file_close(io, (int)fd);
         if (n > 0 && !p) return -ENOMEM;
         *ret_bytes = p;
+        *ret_size = size;
         return n;
 }
 
@@ -231,11 +235,27 @@ static int set_add(struct journal_set *set, const struct journal_found *f, uint8
         return ST_OK;
 }
 
+/* It is ours and whole, and may not be used all the same. */
+static int header_refused(struct store *s, const struct journal_header *h, const char *name,
+    uint64_t file_size, struct err *e)
+{
+        uint32_t unknown = (le32_get(h->incompat) & ~(uint32_t)JOURNAL_INCOMPAT_KNOWN) |
+                           le32_get(h->compat); /* it has to be written, too */
+        if (unknown != 0)
+                return err_set(
+                    e, ST_TOO_NEW, "log directory %s: %s is of a newer format", s->dir, name);
+        if (file_size - STORE_PAGE < le64_get(h->size))
+                return err_set(e, ST_CORRUPT,
+                    "log directory %s: %s is shorter than its header says", s->dir, name);
+        return ST_OK;
+}
+
 static int journal_load(
     struct store *s, struct io *io, const char *name, uint32_t number, struct err *e)
 {
         uint8_t *p = NULL;
-        int64_t n = read_all(s, io, name, &p);
+        uint64_t size = 0;
+        int64_t n = read_all(s, io, name, &p, &size);
         if (n < 0)
                 return err_set(e, status_from_errno(n), "log directory %s: read %s: %s", s->dir,
                     name, strerror((int)-n));
@@ -245,18 +265,21 @@ static int journal_load(
         }
         const struct journal_header *h = (const void *)p;
         const char *why = header_invalid(s, h);
-        if (!why && (le32_get(h->incompat) & ~(uint32_t)JOURNAL_INCOMPAT_KNOWN)) {
+        int st = why ? ST_OK : header_refused(s, h, name, size, e);
+        if (st != ST_OK) {
                 free(p);
-                return err_set(
-                    e, ST_TOO_NEW, "log directory %s: %s is of a newer format", s->dir, name);
+                return st;
         }
+        if (why && h->magic[0] != 0) /* zeros: its making was broken off */
+                log_event(LOG_WARN, "journal ignored", LOG_STR("dir", s->dir),
+                    LOG_STR("file", name), LOG_STR("cause", why), LOG_END);
         struct image m = { .store = s, .name = name, .ring = p + STORE_PAGE };
         m.size = s->was_clean ? 0 : page_down((uint64_t)n - STORE_PAGE);
         m.run = why ? newest_run(&m) : le64_get(h->run);
         struct journal_found f = { .number = number, .run = m.run };
         f.size = why ? m.size : le64_get(h->size);
         bool useless = why && m.run == 0; /* never finished: it will be made anew */
-        int st = useless ? ST_OK : set_add(s->journals, &f, p);
+        if (!useless) st = set_add(s->journals, &f, p);
         if (st == ST_OK && !useless && m.size > 0) {
                 if (!image_groups(&m)) st = ST_NOMEM;
                 if (st == ST_OK) st = image_pieces(&m, s->journals, e);

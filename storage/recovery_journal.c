@@ -45,6 +45,7 @@ static void run_write(struct run *r)
         if (r->error == 0)
                 r->error = file_write(c->io, c->fd,
                     (struct bytes){ r->block->data, (int32_t)(end - r->from) }, r->from);
+        if (r->error == 0) c->file_size = MAX(c->file_size, end);
         r->from = r->to = 0;
 }
 
