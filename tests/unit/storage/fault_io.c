@@ -7,6 +7,7 @@ static bool hits(struct fault_io *f, const struct io_op *op)
         if (f->fault.times == 0 || f->fault.kind != op->kind) return false;
         if (f->fault.path_part && (!op->path || !strstr(op->path, f->fault.path_part)))
                 return false;
+        if (f->fault.fd > 0 && (op->fd == f->fault.fd) == f->fault.other_fds) return false;
         if (f->fault.after > 0) {
                 f->fault.after--;
                 return false;
@@ -34,7 +35,8 @@ static void fault_start(struct io *io, struct io_op *op)
                 assert(op->kind == IO_WRITE && op->n_iov == 1);
                 op->iov[0].iov_len -= f->fault.short_by; /* the caller counts on the whole */
         }
-        if (f->hold_reads && op->kind == IO_READ) {
+        bool late = op->kind == IO_WRITE && f->hold_writes_fd > 0 && op->fd == f->hold_writes_fd;
+        if (late || (f->hold_reads && op->kind == IO_READ)) {
                 op->next = f->held;
                 f->held = op;
                 return;
@@ -45,7 +47,7 @@ static void fault_start(struct io *io, struct io_op *op)
 static void fault_turn(struct io *io, uint64_t wait_ns)
 {
         struct fault_io *f = fault_of(io);
-        while (f->held && !f->hold_reads) {
+        while (f->held && !f->hold_reads && f->hold_writes_fd == 0) {
                 struct io_op *op = f->held;
                 f->held = op->next;
                 op->next = NULL;

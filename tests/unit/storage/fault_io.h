@@ -9,6 +9,8 @@ struct fault {
         unsigned after;        /* that many pass first */
         unsigned times;        /* then that many fail; 0: none */
         const char *path_part; /* NULL: any */
+        int fd;                /* this file only; 0: any */
+        bool other_fds;        /* any but this one */
         uint32_t short_by;     /* write: the result is this much smaller instead of an error */
 };
 
@@ -19,7 +21,8 @@ struct fault_io {
         unsigned hits;
         uint64_t mono_ahead_ns;
         int64_t wall_ahead_ms;
-        bool hold_reads; /* reads wait until this is false again */
+        bool hold_reads;    /* reads wait until this is false again */
+        int hold_writes_fd; /* writes to this file wait until it is 0 again */
         struct io_op *held;
 };
 

@@ -1,6 +1,7 @@
 #include "tests/unit/storage/storage_fixture.h"
 
 #include "protocol/crc32c.h"
+#include "storage/journal.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,20 +18,9 @@ const struct log_config plain_config = {
 };
 
 /* --- worlds --- */
-void world_open(struct world *w)
+struct log_shard *world_shard(struct world *w)
 {
-        struct err e = { 0 };
-        int st = w->uring ? io_uring_new(&(struct io_options){ 0 }, &w->io, &e)
-                          : io_posix_new(&(struct io_options){ 0 }, &w->io, &e);
-        cr_assert_eq(st, ST_OK, "%s", e.text);
-        if (w->wrap) w->io = w->wrap(w->io);
-        timers_init(&w->timers);
-        w->blocks =
-            block_pool_new(w->wrap ? NULL : w->io, w->blocks_limit ? w->blocks_limit : 256 << 20);
-        cr_assert(w->blocks);
-        st = store_open(w->io, &(struct store_config){ .dir = w->dir }, &w->store, &e);
-        cr_assert_eq(st, ST_OK, "%s", e.text);
-        w->ls = log_shard_new(&(struct log_shard_config){
+        struct log_shard *ls = log_shard_new(&(struct log_shard_config){
             .store = w->store,
             .io = w->io,
             .timers = &w->timers,
@@ -39,8 +29,36 @@ void world_open(struct world *w)
             .index_limit = w->index_limit ? w->index_limit : 64 << 20,
             .fds_limit = w->fds_limit ? w->fds_limit : 64,
             .write_max = w->write_max,
+            .journal_bytes = w->journal_bytes,
         });
-        cr_assert(w->ls);
+        cr_assert(ls);
+        return ls;
+}
+
+int world_try(struct world *w, struct err *e)
+{
+        int st = w->uring ? io_uring_new(&(struct io_options){ 0 }, &w->io, e)
+                          : io_posix_new(&(struct io_options){ 0 }, &w->io, e);
+        cr_assert_eq(st, ST_OK, "%s", e->text);
+        if (w->wrap) w->io = w->wrap(w->io);
+        timers_init(&w->timers);
+        st = store_open(w->io, &(struct store_config){ .dir = w->dir }, &w->store, e);
+        if (st != ST_OK) {
+                io_free(w->io);
+                return st;
+        }
+        w->blocks =
+            block_pool_new(w->wrap ? NULL : w->io, w->blocks_limit ? w->blocks_limit : 256 << 20);
+        cr_assert(w->blocks);
+        w->ls = world_shard(w);
+        return ST_OK;
+}
+
+void world_open(struct world *w)
+{
+        struct err e = { 0 };
+        int st = world_try(w, &e);
+        cr_assert_eq(st, ST_OK, "%s", e.text);
 }
 
 unsigned world_turn(struct world *w)
@@ -99,6 +117,7 @@ void world_kill(struct world *w)
 {
         world_settle(w);
         segment_fds_trim(w->ls, 0);
+        if (w->ls->journal) journal_close(w->ls->journal);
         while (w->ls->busy > 0) world_turn(w);
         log_shard_free(w->ls);
         release(w);

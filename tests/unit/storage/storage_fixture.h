@@ -14,6 +14,7 @@ struct world {
         struct store *store;
         struct log_shard *ls;
         size_t blocks_limit, cache_limit, index_limit, write_max;
+        size_t journal_bytes; /* 0: none */
         uint32_t fds_limit;
         struct io *(*wrap)(struct io *inner); /* NULL: as it is */
 };
@@ -49,7 +50,11 @@ void on_ram_uring(world_test_fn *fn);
         }                                  \
         static void name(struct world *w)
 
-void world_open(struct world *w);  /* io, store, shard */
+void world_open(struct world *w); /* io, store, shard */
+/* Its status; nothing is open when it is not ST_OK. */
+int world_try(struct world *w, struct err *e);
+/* One more log shard over the store; world_open() made the first. */
+struct log_shard *world_shard(struct world *w);
 void world_close(struct world *w); /* clean stop of shard and store */
 void world_kill(struct world *w);  /* the process is gone, the disk stays */
 /* The usual sequence. */
