@@ -1,6 +1,6 @@
 /* The journal's file, when it is first wanted: found and opened, or made: create -> room -> zeros
- * all over, so that groups go into blocks that were written before, which is cheaper -> header ->
- * fsync -> fsync of the directory -> ready.
+ * all over, so that groups go into blocks that were written before, which is cheaper -> fsync ->
+ * header -> fsync -> fsync of the directory -> ready.
  *
  * Until it is ready, and where it cannot be had (no space), everything is written directly. */
 #include "storage/journal.h"
@@ -18,6 +18,7 @@ enum { RETRY_S = 30 };
 static void make_on_open(struct io_op *op);
 static void make_on_allocate(struct io_op *op);
 static void make_on_zeros(struct io_op *op);
+static void make_on_zeros_sync(struct io_op *op);
 static void make_on_header(struct io_op *op);
 static void make_on_sync(struct io_op *op);
 static void make_on_dir_sync(struct io_op *op);
@@ -145,6 +146,18 @@ static void make_on_zeros(struct io_op *op)
         j->made += (uint64_t)op->res;
         if (j->made < j->size) {
                 make_zeros(j);
+                return;
+        }
+        op->on_done = make_on_zeros_sync;
+        io_sync(j->ls->io, op, j->fd);
+}
+
+/* A header says that all of the file is there. */
+static void make_on_zeros_sync(struct io_op *op)
+{
+        struct journal *j = CONTAINER_OF(op, struct journal, op);
+        if (op->res < 0) {
+                make_end(j, "fsync", op->res);
                 return;
         }
         journal_header_fill((void *)j->block->data, &j->ls->store->id,
