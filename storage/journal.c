@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <xxhash.h>
 
 enum { RETRY_S = 30 };
 #define S_NS UINT64_C(1000000000)
@@ -66,7 +65,6 @@ void journal_want(struct journal *j)
         const struct journal_found *found = journal_find(ls->store, ls->number);
         j->state = JOURNAL_MAKING;
         j->made = 0;
-        j->failed = 0;
         j->run = 1;
         if (found) {
                 j->size = found->size;

@@ -52,7 +52,6 @@ struct journal {
         struct iovec iov;
         uint64_t begun_ns;
         uint64_t made; /* bytes written while making the file */
-        int64_t failed;
         char name[STORE_NAME_MAX];
 };
 
